@@ -1,0 +1,51 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// The malloc's own sources are compiled twice: as ordinary modules, for tests and for Swift programs, and as Embedded
+// Swift, for the C library, which must run before and after any Swift runtime. `…Embedded` is a symbolic link to the
+// same folder. Both are optimised in every configuration: an unoptimised malloc instantiates generic metadata, which
+// calls malloc.
+let alwaysOptimised: [SwiftSetting] = [
+    .unsafeFlags(["-O", "-wmo", "-num-threads", "2", "-enforce-exclusivity=unchecked"])
+]
+
+let embedded: [SwiftSetting] = [
+    .enableExperimentalFeature("Embedded"),
+    .enableExperimentalFeature("SymbolLinkageMarkers"),
+    .unsafeFlags([
+        "-O", "-wmo", "-num-threads", "0", "-enforce-exclusivity=unchecked",
+        "-Xfrontend", "-disable-stack-protector",
+        "-Xfrontend", "-trap-function", "-Xfrontend", "mallow_trapped",
+        "-Xcc", "-fomit-frame-pointer", "-Xcc", "-fno-stack-protector",
+        "-Xcc", "-fvisibility=hidden",
+    ]),
+]
+
+let package = Package(
+    name: "mallow",
+    platforms: [.macOS(.v15)],
+    products: [
+        .executable(name: "mallow", targets: ["MallowTool"])
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0")
+    ],
+    targets: [
+        .target(name: "CMallowShims"),
+        .target(name: "SystemMemory", dependencies: ["CMallowShims"]),
+        .target(name: "MallocHeap", dependencies: ["CMallowShims", "SystemMemory"]),
+        .target(name: "SystemMemoryEmbedded", dependencies: ["CMallowShims"], swiftSettings: embedded),
+        .target(
+            name: "MallocHeapEmbedded", dependencies: ["CMallowShims", "SystemMemoryEmbedded"],
+            swiftSettings: embedded),
+        .target(
+            name: "MallowABI", dependencies: ["CMallowShims", "SystemMemoryEmbedded", "MallocHeapEmbedded"],
+            swiftSettings: embedded),
+        .executableTarget(
+            name: "MallowTool",
+            dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser")]),
+        .testTarget(name: "MallocHeapTests", dependencies: ["MallocHeap", "SystemMemory", "CMallowShims"]),
+        .testTarget(name: "MallowABITests", exclude: ["Programs"]),
+        .testTarget(name: "MallowToolTests"),
+    ]
+)
