@@ -40,6 +40,7 @@ let package = Package(
             swiftSettings: embedded),
         .target(
             name: "MallowABI", dependencies: ["CMallowShims", "SystemMemoryEmbedded", "MallocHeapEmbedded"],
+            exclude: ["exports.txt", "mallow.h"],
             swiftSettings: embedded),
         .executableTarget(
             name: "MallowTool",

@@ -1,0 +1,39 @@
+// swift-tools-version: 6.2
+// The benchmarks of Mallow's malloc, a package of its own so that users of Mallow never resolve or build them.
+// `MallocWorkloads` (C) runs one workload under whatever malloc is preloaded; `malloc-bench` (Swift) runs them all
+// under every malloc it finds and compares.
+
+import PackageDescription
+
+let package = Package(
+    name: "MallowBenchmarks",
+    products: [
+        .executable(name: "MallocWorkloads", targets: ["MallocWorkloads"]),
+        .executable(name: "malloc-bench", targets: ["MallocBench"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0")
+    ],
+    targets: [
+        .executableTarget(
+            name: "MallocWorkloads",
+            cSettings: [
+                .define("_GNU_SOURCE"),
+                // Optimised in every configuration, and malloc is an ordinary function: the compiler may neither
+                // remove a pair of malloc and free nor turn malloc and memset into calloc.
+                .unsafeFlags([
+                    "-O2", "-Wall", "-Wextra", "-fno-builtin-malloc", "-fno-builtin-free", "-fno-builtin-calloc",
+                    "-fno-builtin-realloc", "-fno-builtin-aligned_alloc", "-fno-builtin-posix_memalign",
+                ]),
+            ],
+            // With link_without_swift.c: a C program needs no Swift runtime.
+            linkerSettings: [.unsafeFlags(["-nostartfiles"])]
+        ),
+        .executableTarget(
+            name: "MallocBench",
+            dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser")],
+            swiftSettings: [.treatAllWarnings(as: .error)]
+        ),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,131 @@
+// What the malloc needs from C because Swift cannot say it: a thread-local slot, zero-filled static storage, constants
+// that libc spells as macros, and calls whose C declaration is variadic. There is no logic here, and nothing is exported:
+// every symbol is hidden.
+#ifndef MALLOW_SHIMS_H
+#define MALLOW_SHIMS_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1
+#endif
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MALLOW_HIDDEN __attribute__((visibility("hidden")))
+
+// MARK: - Geometry shared with the static storage
+
+// One entry of the segment map for each 32 MiB of the address space that user mappings can have.
+#define MALLOW_SEGMENT_SHIFT 25
+#if defined(__x86_64__)
+#define MALLOW_ADDRESS_BITS 47
+#define MALLOW_SEGMENT_MAP_COUNT 0x400000
+#else
+#define MALLOW_ADDRESS_BITS 48
+#define MALLOW_SEGMENT_MAP_COUNT 0x800000
+#endif
+#define MALLOW_HEAP_WORDS 512
+#define MALLOW_PROCESS_BYTES 65536
+
+// MARK: - Thread-local slots
+
+// The thread's heap. It is never null: a thread without a heap has `mallow_no_heap`, every word of which is the address
+// of a page that has no free block, so that malloc's hit path needs no check of its own.
+extern _Thread_local void *mallow_heap_slot_storage MALLOW_HIDDEN __attribute__((tls_model("initial-exec")));
+// 0: the thread has not allocated yet; 1: it has a heap; 2: it gave its heap back, as it is ending.
+extern _Thread_local int mallow_thread_phase_storage MALLOW_HIDDEN __attribute__((tls_model("initial-exec")));
+
+static inline void *mallow_heap_slot(void) { return mallow_heap_slot_storage; }
+static inline void mallow_set_heap_slot(void *heap) { mallow_heap_slot_storage = heap; }
+static inline int mallow_thread_phase(void) { return mallow_thread_phase_storage; }
+static inline void mallow_set_thread_phase(int phase) { mallow_thread_phase_storage = phase; }
+
+// MARK: - Static storage
+
+extern void *const mallow_no_heap_storage[MALLOW_HEAP_WORDS] MALLOW_HIDDEN;
+extern char mallow_no_page_storage[128] MALLOW_HIDDEN;
+extern char mallow_process_storage[MALLOW_PROCESS_BYTES] MALLOW_HIDDEN;
+// As many zeros as a segment has records, where a map entry of 0 leads, and behind them the map.
+#define MALLOW_NO_RECORDS_WORDS 8192
+extern uintptr_t mallow_segment_map_storage[MALLOW_NO_RECORDS_WORDS + MALLOW_SEGMENT_MAP_COUNT] MALLOW_HIDDEN;
+
+// Where MALLOW_STATS says that the report goes.
+#define MALLOW_REPORT_PATH_BYTES 1024
+extern char mallow_report_path_storage[MALLOW_REPORT_PATH_BYTES] MALLOW_HIDDEN;
+static inline void *mallow_report_path(void) { return mallow_report_path_storage; }
+
+static inline void *mallow_no_heap(void) { return (void *)mallow_no_heap_storage; }
+static inline void *mallow_no_page(void) { return mallow_no_page_storage; }
+static inline void *mallow_process(void) { return mallow_process_storage; }
+static inline uintptr_t *mallow_no_records(void) { return mallow_segment_map_storage; }
+
+// MARK: - Macros and variadic calls of libc
+
+static inline int mallow_errno(void) { return errno; }
+static inline void mallow_set_errno(int value) { errno = value; }
+
+static inline void *mallow_map_failed(void) { return MAP_FAILED; }
+
+#if defined(__linux__)
+#include <elf.h>
+#include <malloc.h>
+#include <linux/futex.h>
+#include <sys/auxv.h>
+
+static inline void *mallow_mremap(void *address, size_t from, size_t to, int flags, void *target) {
+    return mremap(address, from, to, flags, target);
+}
+static inline void mallow_futex_wait(void *word, uint32_t expected) {
+    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, NULL, NULL, 0);
+}
+static inline void mallow_futex_wake(void *word) { syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0); }
+static inline const void *mallow_random_bytes(void) { return (const void *)getauxval(AT_RANDOM); }
+#endif
+
+// The structure of mallow.h, under a name that its function does not have.
+struct mallow_statistics_fields {
+    uint64_t requested_bytes, granted_bytes, allocations, frees, remote_frees, live_blocks, live_bytes, peak_live_bytes;
+    uint64_t mapped_bytes, committed_bytes, peak_committed_bytes, purged_bytes, retained_bytes;
+    uint64_t threads, peak_threads, heaps;
+};
+
+static inline void mallow_write_stream(void *stream, const void *bytes, size_t count) {
+    fwrite(bytes, 1, count, (FILE *)stream);
+}
+
+static inline int mallow_handle_signal(int number, void (*handler)(int)) {
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = handler;
+    action.sa_flags = SA_RESTART;
+    return sigaction(number, &action, NULL);
+}
+
+static inline int mallow_open_to_append(const char *path) {
+    return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+}
+
+// What a busy-waiting loop should do between two looks.
+static inline void mallow_spin_hint(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+// One branch that keeps the compiler from moving the slow path into the hit path.
+static inline int mallow_unlikely(int condition) { return __builtin_expect(condition, 0); }
+
+#endif

@@ -1,0 +1,13 @@
+// The definitions behind mallow_shims.h: thread-local slots and zero-filled static storage. See there.
+#include "mallow_shims.h"
+
+#define NO_PAGE ((void *)mallow_no_page_storage)
+
+_Alignas(128) char mallow_no_page_storage[128];
+void *const mallow_no_heap_storage[MALLOW_HEAP_WORDS] = {[0 ... MALLOW_HEAP_WORDS - 1] = NO_PAGE};
+_Alignas(128) char mallow_process_storage[MALLOW_PROCESS_BYTES];
+_Alignas(128) uintptr_t mallow_segment_map_storage[MALLOW_NO_RECORDS_WORDS + MALLOW_SEGMENT_MAP_COUNT];
+char mallow_report_path_storage[MALLOW_REPORT_PATH_BYTES];
+
+_Thread_local void *mallow_heap_slot_storage = (void *)mallow_no_heap_storage;
+_Thread_local int mallow_thread_phase_storage;

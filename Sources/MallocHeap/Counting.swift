@@ -1,0 +1,121 @@
+// Exact counts of what the program asks for, when statistics are on. Then no call takes a hit path: the direct tables lead
+// nowhere, and every page's owner bears the `counted` mark; so the hit paths pay nothing for it when they are off.
+
+import Synchronization
+
+enum Counting {
+    @inline(__always)
+    private static var state: UnsafeMutablePointer<ProcessState> { Process.state }
+
+    /// Turns counting on. To be called while the process has one thread; blocks that live already count as allocated.
+    public static func enable() {
+        Process.initializeIfNeeded()
+        guard !state.pointee.isCounting else { return }
+        state.pointee.isCounting = true
+        var candidate = state.pointee.heaps
+        while let heap = candidate {
+            candidate = heap.pointee.nextInRegistry
+            Process.poolLock.acquire()
+            let counters = Process.metadata(byteCount: UInt(SizeClasses.count * MemoryLayout<HeapCounters>.stride))
+            Process.poolLock.release()
+            heap.pointee.counters = UnsafeMutablePointer(bitPattern: counters)
+            for sizeClass in 0..<SizeClasses.count { heap.setDirectEntries(sizeClass, to: Page.none) }
+        }
+        Process.forEachPage { page in
+            guard page.pointee.kind == PageKind.small else {
+                allocatedLarge(requested: page.pointee.blockByteCount, granted: page.pointee.blockByteCount)
+                return
+            }
+            let live = page.liveBlocks
+            page.pointee.owner.store(
+                page.pointee.owner.load(ordering: .relaxed) | Ownership.counted, ordering: .relaxed)
+            if let counters = page.heap?.pointee.counters {
+                counters[Int(page.pointee.sizeClass)].allocations &+= live
+                counters[Int(page.pointee.sizeClass)].requestedBytes &+= live &* page.pointee.blockByteCount
+            }
+            allocated(live &* page.pointee.blockByteCount)
+        }
+    }
+
+    static func allocated(_ byteCount: UInt) {
+        let live = state.pointee.liveBytes.wrappingAdd(byteCount, ordering: .relaxed).newValue
+        if live > state.pointee.peakLiveBytes.load(ordering: .relaxed) {
+            state.pointee.peakLiveBytes.max(live, ordering: .relaxed)
+        }
+    }
+
+    static func freed(_ byteCount: UInt) {
+        state.pointee.liveBytes.wrappingSubtract(byteCount, ordering: .relaxed)
+    }
+
+    static func allocatedLarge(requested: UInt, granted: UInt) {
+        state.pointee.largeRequestedBytes.wrappingAdd(requested, ordering: .relaxed)
+        state.pointee.largeGrantedBytes.wrappingAdd(granted, ordering: .relaxed)
+        state.pointee.largeAllocations.wrappingAdd(1, ordering: .relaxed)
+        allocated(granted)
+    }
+
+    static func resizedLarge(from old: UInt, to new: UInt) {
+        if new > old {
+            state.pointee.largeRequestedBytes.wrappingAdd(new &- old, ordering: .relaxed)
+            state.pointee.largeGrantedBytes.wrappingAdd(new &- old, ordering: .relaxed)
+            allocated(new &- old)
+        } else {
+            freed(old &- new)
+        }
+    }
+}
+
+extension UnsafeMutablePointer where Pointee == HeapRecord {
+    func count(allocationOf byteCount: UInt, _ sizeClass: Int) {
+        if let counters = pointee.counters {
+            counters[sizeClass].requestedBytes &+= byteCount
+            counters[sizeClass].allocations &+= 1
+        }
+        Counting.allocated(SizeClasses.byteCount(of: sizeClass))
+        if Process.state.pointee.pendingReport != nil { Malloc.reportIfPending() }
+    }
+}
+
+extension UnsafeMutablePointer where Pointee == PageRecord {
+    /// Blocks that the program holds. Exact while their owner and those who free them are still.
+    var liveBlocks: UInt {
+        guard pointee.kind == PageKind.small else { return pointee.kind == PageKind.none ? 0 : 1 }
+        let counted = UInt(pointee.used) &- (pointee.isCurrent ? 1 : 0)
+        let freed = RemoteWord.count(pointee.remote.load(ordering: .relaxed))
+        return counted > freed ? counted &- freed : 0
+    }
+
+    /// Bytes of memory behind the page: what of it was ever touched, in OS pages.
+    var committedBytes: UInt {
+        let osPage = Process.state.pointee.osPageByteCount
+        if pointee.kind == PageKind.small {
+            return Layout.roundedUp(UInt(pointee.carved) &* pointee.blockByteCount, toMultipleOf: osPage)
+        }
+        return pointee.kind == PageKind.mapping ? pointee.mappingByteCount : pointee.blockByteCount
+    }
+}
+
+extension Process {
+    /// Calls `body` with every page, run and mapping that is in use. Takes the pool's lock: `body` must not allocate.
+    static func forEachPage(_ body: (Page) -> Void) {
+        poolLock.acquire()
+        defer { poolLock.release() }
+        var candidate = poolPointer.pointee.segments
+        while let segment = candidate {
+            candidate = segment.pointee.next
+            var slice = Layout.reservedSlices
+            let end = slice &+ UInt(segment.pointee.usableSliceCount)
+            while slice < end {
+                let page = Page(at: segment.address &+ slice &* Layout.recordByteCount)
+                if page.pointee.kind != PageKind.none { body(page) }
+                slice &+= page.pointee.kind == PageKind.run ? UInt(page.pointee.sliceCount) : 1
+            }
+        }
+        var mapping = poolPointer.pointee.liveMappings
+        while let page = mapping {
+            mapping = page.pointee.next
+            body(page)
+        }
+    }
+}

@@ -1,0 +1,41 @@
+// How the heap ends a program that misuses it: one line on descriptor 2, then `abort`. Nothing here allocates.
+
+import CMallowShims
+
+#if hasFeature(Embedded)
+    import SystemMemoryEmbedded
+#else
+    import SystemMemory
+#endif
+
+/// What was wrong with a pointer that was handed back.
+enum Misuse {
+    static func foreign(_ caller: StaticString, _ address: UInt) -> Never {
+        end(caller, address, "not a block of this malloc (foreign, already unmapped, or inside a larger block)")
+    }
+    static func interior(_ caller: StaticString, _ address: UInt) -> Never {
+        end(caller, address, "not the start of a block (a pointer into the middle of one)")
+    }
+    static func doubleFree(_ caller: StaticString, _ address: UInt) -> Never {
+        end(caller, address, "already freed (double free)")
+    }
+    static func corruptedLink(_ address: UInt) -> Never {
+        end("malloc", address, "a free block was written to after it was freed")
+    }
+
+    @inline(never)
+    private static func end(_ caller: StaticString, _ address: UInt, _ what: StaticString) -> Never {
+        withUnsafeTemporaryAllocation(byteCount: 256, alignment: 8) { buffer in
+            var text = TextWriter(descriptor: 2, buffer: buffer)
+            text.write("mallow: ")
+            text.write(caller)
+            text.write("(0x")
+            text.write(hexadecimal: address)
+            text.write("): ")
+            text.write(what)
+            text.write("\n")
+            text.flush()
+        }
+        abort()
+    }
+}

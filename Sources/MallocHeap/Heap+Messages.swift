@@ -1,0 +1,110 @@
+// How a heap learns of blocks that other threads freed. The first such free on a page, since the owner last looked, puts
+// the page on the heap's `messages`; the owner takes the whole list with one exchange when it needs blocks.
+//
+// A page may change its owner while a message about it is under way: whoever then takes the message sends it on.
+
+import CMallowShims
+import Synchronization
+
+extension UnsafeMutablePointer where Pointee == PageRecord {
+    /// Puts the page on its heap's list. Only the thread that set the message bit calls it (I4). Lock-free.
+    func sendToOwner() {
+        let target = Heap(at: pointee.owner.load(ordering: .acquiring) & ~Ownership.mask)
+        var head = target.pointee.messages.load(ordering: .relaxed)
+        while true {
+            pointee.nextMessage = head
+            let (exchanged, original) = target.pointee.messages.weakCompareExchange(
+                expected: head, desired: address, successOrdering: .releasing, failureOrdering: .relaxed)
+            if exchanged { return }
+            head = original
+        }
+    }
+}
+
+extension UnsafeMutablePointer where Pointee == HeapRecord {
+    /// Takes over what other threads freed of this heap's pages. The owner calls it, or who holds an orphaned heap.
+    func drainMessages() {
+        var link = pointee.messages.exchange(0, ordering: .acquiring)
+        while link != 0 {
+            let page = Page(at: link)
+            link = page.pointee.nextMessage
+            let owner = page.pointee.owner.load(ordering: .relaxed)
+            guard owner & ~Ownership.mask == address else {
+                page.sendToOwner()
+                continue
+            }
+            receive(page, isFull: owner & Ownership.full != 0)
+        }
+    }
+
+    private func receive(_ page: Page, isFull: Bool) {
+        let word = page.pointee.remote.exchange(0, ordering: .acquiringAndReleasing)
+        let count = UInt32(truncatingIfNeeded: RemoteWord.count(word))
+        if count > 0 {
+            let first = page.start &+ RemoteWord.offset(word)
+            if page.pointee.free != 0 {
+                var last = first
+                var remaining = count
+                while remaining > 1 {
+                    last = loadWord(last) ^ pointee.linkKey
+                    remaining &-= 1
+                }
+                storeWord(last, page.pointee.free ^ pointee.linkKey)
+            }
+            page.pointee.free = first
+            page.pointee.used &-= count
+        }
+        if page.pointee.isCurrent { return }
+        if page.pointee.used == 0 {
+            if page.pointee.isQueued { remove(page) }
+            page.pointee.owner.store(ownerWord, ordering: .relaxed)
+            if giveBackIfSettled(page) { return }
+            append(page)
+        } else if isFull, page.pointee.free != 0 {
+            page.pointee.owner.store(ownerWord, ordering: .relaxed)
+            append(page)
+        }
+    }
+
+    // MARK: - Housekeeping
+
+    /// Every so often, inside a slow path: gives back current pages that hold nothing, looks after one orphaned heap, and
+    /// follows a `trim` that another thread asked for.
+    func housekeepIfDue() {
+        let epoch = Process.state.pointee.trimEpoch.load(ordering: .relaxed)
+        if epoch != pointee.trimEpoch {
+            pointee.trimEpoch = epoch
+            giveBackEmptyPages()
+            return
+        }
+        pointee.nextTick &+= 1
+        // Each call here is a page used up: so many of them are a fraction of a millisecond at least.
+        guard pointee.nextTick & 255 == 0 else { return }
+        giveBackEmptyPages()
+        HeapRegistry.lookAfterOneOrphan()
+    }
+
+    /// Gives back every page that holds no live block, the current ones too. O(classes), and pages given back.
+    func giveBackEmptyPages() {
+        drainMessages()
+        for sizeClass in 0..<SizeClasses.count {
+            let page = queue(sizeClass).pointee.current
+            if page != Page.none, page.pointee.used == 1 || page.hasOnlyRemoteFreed { retireCurrent(sizeClass) }
+            var candidate = queue(sizeClass).pointee.first
+            while let page = candidate {
+                candidate = page.pointee.next
+                if page.pointee.used != 0 { continue }
+                remove(page)
+                if !giveBackIfSettled(page) { append(page) }
+            }
+        }
+    }
+}
+
+extension UnsafeMutablePointer where Pointee == PageRecord {
+    /// A current page whose blocks are all on the free list or in a message to come.
+    fileprivate var hasOnlyRemoteFreed: Bool {
+        let word = pointee.remote.load(ordering: .relaxed)
+        return RemoteWord.count(word) > 0 && UInt(pointee.used) &- 1 == RemoteWord.count(word)
+    }
+}

@@ -1,0 +1,215 @@
+// All heaps of the process, and how threads come by one. A thread takes a heap at its first allocation: one that an ended
+// thread left, with all its pages and live blocks, or else a new one. So heaps are as many as threads ever ran at once, and
+// nothing moves when a thread ends.
+//
+// A heap that nobody owns is an orphan. Blocks on its pages are freed by message like any other thread's; the messages
+// are taken by the thread that inherits it, or that looks after it (one orphan each time housekeeping is due), or that
+// takes a page with free blocks from it because it needs one of that class.
+//
+// Thread-safety: the registry's lock; held for the time of a list operation, and while a page is taken from an orphan.
+
+import CMallowShims
+import Synchronization
+
+#if hasFeature(Embedded)
+    import SystemMemoryEmbedded
+#else
+    import SystemMemory
+#endif
+
+enum HeapRegistry {
+    @inline(__always)
+    private static var state: UnsafeMutablePointer<ProcessState> { Process.state }
+
+    private enum Phase {
+        static let fresh: CInt = 0
+        static let running: CInt = 1
+        static let ended: CInt = 2
+        /// Rounds of destructors seen so far: our own heap goes in the third, to serve those of other keys before.
+        static let firstRound: CInt = 3
+        static let secondRound: CInt = 4
+    }
+
+    /// Runs `body`, which allocates, with the thread's heap, which it gets if it has none. Nil when there is no memory.
+    ///
+    /// A thread that is ending, after the last round of destructors that we were called in, borrows a heap for the one
+    /// operation, so that it leaves nothing behind.
+    @inline(never)
+    static func withHeap(_ body: (Heap) -> UInt) -> UnsafeMutableRawPointer? {
+        let savedErrno = mallow_errno()
+        Process.initializeIfNeeded()
+        guard let heap = acquire() else { return Malloc.outOfMemory() }
+        mallow_set_heap_slot(UnsafeMutableRawPointer(heap))
+        let isEnding = mallow_thread_phase() == Phase.ended
+        if mallow_thread_phase() == Phase.fresh {
+            mallow_set_thread_phase(Phase.running)
+            // May call calloc, which finds the heap in its slot.
+            if state.pointee.hasThreadKey {
+                _ = pthread_setspecific(state.pointee.threadKey, UnsafeMutableRawPointer(heap))
+            }
+        }
+        mallow_set_errno(savedErrno)
+        let result = body(heap)
+        if isEnding { abandon(heap) }
+        return result == 0 ? Malloc.outOfMemory() : rawPointer(result)
+    }
+
+    /// The destructor of our thread key.
+    static func threadEnds(_ value: UnsafeMutableRawPointer?) {
+        guard Malloc.hasHeap else { return }
+        switch mallow_thread_phase() {
+        case Phase.running:
+            mallow_set_thread_phase(Phase.firstRound)
+            _ = pthread_setspecific(state.pointee.threadKey, value)
+        case Phase.firstRound:
+            mallow_set_thread_phase(Phase.secondRound)
+            _ = pthread_setspecific(state.pointee.threadKey, value)
+        default:
+            mallow_set_thread_phase(Phase.ended)
+            abandon(Malloc.currentHeap)
+        }
+    }
+
+    // MARK: - Coming and going
+
+    private static func acquire() -> Heap? {
+        Process.registryLock.acquire()
+        defer { Process.registryLock.release() }
+        var heap = popOrphan()
+        if heap == nil { heap = makeHeap() }
+        guard let heap else { return nil }
+        heap.pointee.state = .owned
+        state.pointee.ownedHeapCount &+= 1
+        if state.pointee.ownedHeapCount > state.pointee.peakOwnedHeapCount {
+            state.pointee.peakOwnedHeapCount = state.pointee.ownedHeapCount
+        }
+        return heap
+    }
+
+    private static func makeHeap() -> Heap? {
+        Process.poolLock.acquire()
+        let address = Process.metadata(byteCount: HeapTables.byteCount)
+        let counters =
+            state.pointee.isCounting
+            ? Process.metadata(byteCount: UInt(SizeClasses.count * MemoryLayout<HeapCounters>.stride)) : 0
+        Process.poolLock.release()
+        guard let heap = Heap(bitPattern: address) else { return nil }
+        heap.pointee.linkKey = state.pointee.linkKey
+        heap.pointee.counters = UnsafeMutablePointer(bitPattern: counters)
+        for index in 0..<HeapTables.directCount { heap.directEntry(index).pointee = Page.none.address }
+        for sizeClass in 0..<SizeClasses.count { heap.queue(sizeClass).pointee.current = Page.none }
+        heap.pointee.nextInRegistry = state.pointee.heaps
+        state.pointee.heaps = heap
+        state.pointee.heapCount &+= 1
+        return heap
+    }
+
+    /// Leaves a heap to whoever comes next.
+    private static func abandon(_ heap: Heap) {
+        let savedErrno = mallow_errno()
+        heap.giveBackEmptyPages()
+        mallow_set_heap_slot(mallow_no_heap())
+        Process.registryLock.acquire()
+        state.pointee.ownedHeapCount &-= 1
+        pushOrphan(heap)
+        Process.registryLock.release()
+        mallow_set_errno(savedErrno)
+    }
+
+    private static func pushOrphan(_ heap: Heap) {
+        heap.pointee.state = .orphaned
+        heap.pointee.nextOrphan = state.pointee.firstOrphan
+        state.pointee.firstOrphan = heap
+        if state.pointee.lastOrphan == nil { state.pointee.lastOrphan = heap }
+        state.pointee.orphanCount.wrappingAdd(1, ordering: .relaxed)
+    }
+
+    private static func popOrphan() -> Heap? {
+        guard let heap = state.pointee.firstOrphan else { return nil }
+        state.pointee.firstOrphan = heap.pointee.nextOrphan
+        if state.pointee.firstOrphan == nil { state.pointee.lastOrphan = nil }
+        heap.pointee.nextOrphan = nil
+        state.pointee.orphanCount.wrappingSubtract(1, ordering: .relaxed)
+        return heap
+    }
+
+    /// Moves the first orphan to the end of the list and returns it.
+    private static func rotateOrphans() -> Heap? {
+        guard let heap = popOrphan() else { return nil }
+        if let last = state.pointee.lastOrphan {
+            last.pointee.nextOrphan = heap
+            state.pointee.lastOrphan = heap
+            state.pointee.orphanCount.wrappingAdd(1, ordering: .relaxed)
+            heap.pointee.state = .orphaned
+        } else {
+            pushOrphan(heap)
+        }
+        return heap
+    }
+
+    // MARK: - Orphans
+
+    /// A page of a class with a free block, out of an orphaned heap: it belongs to `heap` from now on.
+    static func takePageFromOrphan(_ sizeClass: Int, for heap: Heap) -> Page? {
+        guard state.pointee.orphanCount.load(ordering: .relaxed) > 0 else { return nil }
+        Process.registryLock.acquire()
+        defer { Process.registryLock.release() }
+        guard let orphan = rotateOrphans() else { return nil }
+        if orphan.pointee.messages.load(ordering: .relaxed) != 0 { orphan.drainMessages() }
+        orphan.retireCurrent(sizeClass)
+        guard let page = orphan.takeFirst(sizeClass) else { return nil }
+        // Frees by other threads go on meanwhile: they read either owner, and a message to the old one is sent on.
+        page.pointee.owner.store(heap.ownerWord, ordering: .releasing)
+        return page
+    }
+
+    static func lookAfterOneOrphan() {
+        guard state.pointee.orphanCount.load(ordering: .relaxed) > 0 else { return }
+        Process.registryLock.acquire()
+        if let orphan = rotateOrphans() { orphan.giveBackEmptyPages() }
+        Process.registryLock.release()
+    }
+
+    /// Gives back what is free in all orphaned heaps.
+    static func trimOrphans() {
+        Process.registryLock.acquire()
+        var orphan = state.pointee.firstOrphan
+        while let heap = orphan {
+            heap.giveBackEmptyPages()
+            orphan = heap.pointee.nextOrphan
+        }
+        Process.registryLock.release()
+    }
+
+    // MARK: - fork
+
+    /// Before a fork: nobody changes the process's lists until it is over.
+    static func prepareFork() {
+        Process.initializeIfNeeded()
+        Process.registryLock.acquire()
+        Process.poolLock.acquire()
+    }
+
+    static func parentAfterFork() {
+        Process.poolLock.release()
+        Process.registryLock.release()
+    }
+
+    /// In the child: the other threads are gone. Their heaps become orphans, but for those in the middle of a change.
+    static func childAfterFork() {
+        Process.poolLock.reset()
+        Process.registryLock.reset()
+        var candidate = state.pointee.heaps
+        while let heap = candidate {
+            candidate = heap.pointee.nextInRegistry
+            if heap.pointee.state != .owned || heap.address == Malloc.currentHeap.address { continue }
+            state.pointee.ownedHeapCount &-= 1
+            if heap.pointee.isBusy { heap.pointee.state = .frozen } else { pushOrphan(heap) }
+        }
+    }
+}
+
+/// The C function that the thread key calls.
+func threadWillEnd(_ value: UnsafeMutableRawPointer?) {
+    HeapRegistry.threadEnds(value)
+}

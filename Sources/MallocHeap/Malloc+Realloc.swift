@@ -1,0 +1,124 @@
+// Resizing, alignment, and what a block holds.
+
+import CMallowShims
+import Synchronization
+
+extension Malloc {
+    /// What may be used of a block, in bytes: at least what was asked for. 0 for nil. O(1).
+    public static func usableSize(_ pointer: UnsafeMutableRawPointer?) -> UInt {
+        guard let pointer else { return 0 }
+        return checkedPage(of: UInt(bitPattern: pointer), caller: "malloc_usable_size").pointee.blockByteCount
+    }
+
+    /// The size of a page of the operating system, in bytes.
+    public static var osPageByteCount: UInt {
+        Process.initializeIfNeeded()
+        return Process.state.pointee.osPageByteCount
+    }
+
+    /// What a request of `byteCount` bytes would be given, in bytes. O(1).
+    public static func goodSize(_ byteCount: UInt) -> UInt {
+        if byteCount <= Layout.smallLimit { return SizeClasses.byteCount(of: SizeClasses.sizeClass(for: byteCount)) }
+        if byteCount > UInt(Int.max) { return byteCount }
+        Process.initializeIfNeeded()
+        return Layout.roundedUp(byteCount, toMultipleOf: Process.state.pointee.osPageByteCount)
+    }
+
+    /// Changes a block's size. Its contents stay, up to the smaller of both sizes.
+    ///
+    /// Small blocks stay where they are while they fill at least half of what they have; runs grow into free slices
+    /// behind them and shrink in place; larger blocks are remapped by the kernel, and nothing is copied.
+    ///
+    /// - Returns: the block's new place, or nil with `errno` set to `ENOMEM`, and then the block is as it was. With
+    ///   `byteCount` 0 it is freed, and nil is returned.
+    public static func reallocate(_ pointer: UnsafeMutableRawPointer?, _ byteCount: UInt) -> UnsafeMutableRawPointer? {
+        guard let pointer else { return allocate(byteCount) }
+        let address = UInt(bitPattern: pointer)
+        let page = checkedPage(of: address, caller: "realloc")
+        if LinkTag.isOn(block: address), page.pointee.kind == PageKind.small, isFreeLink(page, address) {
+            Misuse.doubleFree("realloc", address)
+        }
+        if byteCount == 0 {
+            deallocate(pointer)
+            return nil
+        }
+        let usable = page.pointee.blockByteCount
+        if page.pointee.kind == PageKind.small {
+            if byteCount <= usable, byteCount &* 2 >= usable || usable <= 16 { return pointer }
+        } else if byteCount <= UInt(Int.max), byteCount > Layout.smallLimit {
+            let savedErrno = mallow_errno()
+            let moved = page.pointee.kind == PageKind.run ? resizeRun(page, byteCount) : resizeMapping(page, byteCount)
+            if let moved {
+                mallow_set_errno(savedErrno)
+                if Process.state.pointee.isCounting { Counting.resizedLarge(from: usable, to: goodSize(byteCount)) }
+                return rawPointer(moved)
+            }
+        }
+        guard let target = allocate(byteCount) else { return nil }
+        memcpy(target, pointer, Int(bitPattern: min(usable, byteCount)))
+        deallocate(pointer)
+        return target
+    }
+
+    private static func resizeRun(_ page: Page, _ byteCount: UInt) -> UInt? {
+        let needed = Layout.roundedUp(byteCount, toMultipleOf: Process.state.pointee.osPageByteCount)
+        let slices = Int(bitPattern: Layout.roundedUp(byteCount, toMultipleOf: Layout.sliceByteCount) >> 16)
+        let held = Int(page.pointee.sliceCount)
+        if slices <= held {
+            if slices < held { SlicePool.give(page: page, from: slices) }
+            page.pointee.blockByteCount = needed
+            return page.start
+        }
+        if slices < Int(Layout.slicesPerSegment), SlicePool.extend(page: page, to: slices) {
+            page.pointee.blockByteCount = needed
+            return page.start
+        }
+        return page.pointee.blockByteCount >= Layout.remapThreshold ? Mappings.adopt(run: page, growingTo: byteCount) : nil
+    }
+
+    private static func resizeMapping(_ page: Page, _ byteCount: UInt) -> UInt? {
+        // A mapping that shrinks to less than it pays for is better a run.
+        if byteCount < Layout.remapThreshold / 2 { return nil }
+        return Mappings.resize(page, to: byteCount)
+    }
+
+    /// Allocates a block at a multiple of `alignment`.
+    ///
+    /// - Parameter alignment: a power of two up to 1 GiB, in bytes. Anything else gives nil and `EINVAL`,
+    ///   or `ENOMEM` if it is a larger power of two.
+    public static func allocate(_ byteCount: UInt, alignment: UInt) -> UnsafeMutableRawPointer? {
+        guard alignment != 0, alignment & (alignment &- 1) == 0 else {
+            mallow_set_errno(EINVAL)
+            return nil
+        }
+        if alignment <= 8 || alignment == 16 && byteCount > 8 { return allocate(byteCount) }
+        if byteCount > UInt(Int.max) || alignment > Layout.largestAlignment { return outOfMemory() }
+        if alignment <= Layout.smallLimit,
+            let sizeClass = SizeClasses.sizeClass(for: byteCount, alignment: alignment)
+        {
+            let granted = SizeClasses.byteCount(of: sizeClass)
+            return granted <= Layout.directLimit && !Process.state.pointee.isCounting
+                ? allocate(granted) : allocateSmall(byteCount, sizeClass: sizeClass)
+        }
+        return allocateLarge(byteCount, alignment: alignment, isZeroed: false)
+    }
+
+    /// Gives back to the kernel all that is free, now: in this thread's heap, in those of ended threads, and in the pool.
+    /// Other threads' heaps follow at their next slow path. Returns whether anything went.
+    @discardableResult
+    public static func trim() -> Bool {
+        let savedErrno = mallow_errno()
+        Process.initializeIfNeeded()
+        Process.state.pointee.trimEpoch.wrappingAdd(1, ordering: .relaxed)
+        if hasHeap {
+            let heap = currentHeap
+            heap.pointee.isBusy = true
+            heap.giveBackEmptyPages()
+            heap.pointee.isBusy = false
+        }
+        HeapRegistry.trimOrphans()
+        let released = SlicePool.trim()
+        mallow_set_errno(savedErrno)
+        return released
+    }
+}

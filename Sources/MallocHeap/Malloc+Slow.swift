@@ -1,0 +1,180 @@
+// What the hit paths leave out: no heap yet, no free block on the current page, larger blocks, blocks of other threads,
+// and telling misuse apart.
+
+import CMallowShims
+import Synchronization
+
+extension Malloc {
+    /// `allocate`, whatever the size and the state of the thread.
+    @inline(never)
+    static func allocateSlow(_ byteCount: UInt) -> UnsafeMutableRawPointer? {
+        if byteCount > Layout.smallLimit { return allocateLarge(byteCount, alignment: 1, isZeroed: false) }
+        return allocateSmall(byteCount, sizeClass: SizeClasses.sizeClass(for: byteCount))
+    }
+
+    /// A block of a class, from the thread's heap.
+    static func allocateSmall(_ byteCount: UInt, sizeClass: Int) -> UnsafeMutableRawPointer? {
+        if hasHeap {
+            let heap = currentHeap
+            let page = heap.queue(sizeClass).pointee.current
+            var block = page.pointee.free
+            if block != 0 {
+                page.pointee.free = loadWord(block) ^ heap.pointee.linkKey
+                storeWord(block, 0)
+                page.pointee.used &+= 1
+            } else {
+                block = heap.refillAndAllocate(sizeClass)
+            }
+            if block == 0 { return outOfMemory() }
+            if heap.pointee.counters != nil { heap.count(allocationOf: byteCount, sizeClass) }
+            return rawPointer(block)
+        }
+        return HeapRegistry.withHeap { heap in
+            let block = heap.refillAndAllocate(sizeClass)
+            if block != 0, heap.pointee.counters != nil { heap.count(allocationOf: byteCount, sizeClass) }
+            return block
+        }
+    }
+
+    /// A run or a mapping.
+    @inline(never)
+    static func allocateLarge(_ byteCount: UInt, alignment: UInt, isZeroed: Bool) -> UnsafeMutableRawPointer? {
+        if byteCount > UInt(Int.max) { return outOfMemory() }
+        Process.initializeIfNeeded()
+        let savedErrno = mallow_errno()
+        var result: Run?
+        if byteCount <= Layout.runLimit, alignment <= Layout.runLimit / 2 {
+            let slices = Int(bitPattern: Layout.roundedUp(max(byteCount, 1), toMultipleOf: 1 << 16) >> 16)
+            let alignmentInSlices = Int(bitPattern: max(1, alignment &>> Layout.sliceShift))
+            result = SlicePool.take(sliceCount: slices, alignmentInSlices: alignmentInSlices)
+            if let run = result {
+                let osPage = Process.state.pointee.osPageByteCount
+                run.page.pointee.blockByteCount = Layout.roundedUp(max(byteCount, 1), toMultipleOf: osPage)
+                run.page.pointee.kind = PageKind.run
+            }
+        } else {
+            result = Mappings.take(byteCount: byteCount, alignment: alignment)
+        }
+        guard let run = result else { return outOfMemory() }
+        mallow_set_errno(savedErrno)
+        let start = run.page.start
+        if isZeroed, !run.isZero { memset(rawPointer(start), 0, Int(bitPattern: byteCount)) }
+        if Process.state.pointee.isCounting {
+            Counting.allocatedLarge(requested: byteCount, granted: run.page.pointee.blockByteCount)
+        }
+        return rawPointer(start)
+    }
+
+    /// Sets `errno` and gives nil.
+    @inline(never)
+    static func outOfMemory() -> UnsafeMutableRawPointer? {
+        mallow_set_errno(ENOMEM)
+        return nil
+    }
+
+    /// `deallocate`, whatever the pointer: null, another thread's, a page that was full, a large block, or misuse.
+    @inline(never)
+    static func deallocateSlow(_ address: UInt) {
+        if address == 0 { return }
+        let page = checkedPage(of: address, caller: "free")
+        if page.pointee.kind != PageKind.small { return deallocateLarge(page) }
+        if LinkTag.isOn(block: address), isFreeLink(page, address) { Misuse.doubleFree("free", address) }
+        if hasHeap {
+            let heap = currentHeap
+            let owner = page.pointee.owner.load(ordering: .relaxed)
+            if owner & ~Ownership.mask == heap.address {
+                heap.deallocateOwn(page, address, isFull: owner & Ownership.full != 0)
+                return
+            }
+            heap.pointee.remoteFrees &+= 1
+        } else {
+            Process.state.pointee.heaplessFrees.wrappingAdd(1, ordering: .relaxed)
+        }
+        if Process.state.pointee.isCounting { Counting.freed(page.pointee.blockByteCount) }
+        deallocateRemote(page, address)
+    }
+
+    private static func deallocateLarge(_ page: Page) {
+        if Process.state.pointee.isCounting { Counting.freed(page.pointee.blockByteCount) }
+        let savedErrno = mallow_errno()
+        if page.pointee.kind == PageKind.run { SlicePool.give(page: page) } else { Mappings.give(page) }
+        mallow_set_errno(savedErrno)
+    }
+
+    /// The record of the block that begins at `address`. Ends the program if none does.
+    static func checkedPage(of address: UInt, caller: StaticString) -> Page {
+        guard address &>> UInt(MALLOW_ADDRESS_BITS) == 0 else { Misuse.foreign(caller, address) }
+        let entry = segmentMapEntry(address)
+        guard entry != noRecordsAddress else { Misuse.foreign(caller, address) }
+        if entry != address & ~(Layout.segmentByteCount &- 1) {
+            // A mapping: its record's address is no segment's.
+            let page = Page(at: entry)
+            if page.pointee.mappingAddress != address { Misuse.interior(caller, address) }
+            return page
+        }
+        let slice = (address &>> Layout.sliceShift) & (Layout.slicesPerSegment &- 1)
+        guard slice >= Layout.reservedSlices else { Misuse.foreign(caller, address) }
+        let page = Page(at: recordAddress(entry: entry, of: address))
+        let offset = address & (Layout.sliceByteCount &- 1)
+        switch page.pointee.kind {
+        case PageKind.small:
+            if !page.hasBlock(atOffset: offset) { Misuse.interior(caller, address) }
+            // `carved` is the owner's to read (I3): a block that never was one is told apart only there.
+            if hasHeap, page.pointee.owner.load(ordering: .relaxed) & ~Ownership.mask == currentHeap.address,
+                offset / page.pointee.blockByteCount >= UInt(page.pointee.carved)
+            {
+                Misuse.foreign(caller, address)
+            }
+        case PageKind.run:
+            if offset != 0 { Misuse.interior(caller, address) }
+        default:
+            if isInsideRun(address, entry: entry) { Misuse.interior(caller, address) }
+            if offset == 0 { Misuse.doubleFree(caller, address) }
+            Misuse.foreign(caller, address)
+        }
+        return page
+    }
+
+    /// Whether a live run that began at an earlier slice covers an address.
+    private static func isInsideRun(_ address: UInt, entry: UInt) -> Bool {
+        var record = recordAddress(entry: entry, of: address)
+        let slice = (address &>> Layout.sliceShift) & (Layout.slicesPerSegment &- 1)
+        var distance: UInt = 0
+        while slice &- distance > Layout.reservedSlices {
+            distance &+= 1
+            record &-= Layout.recordByteCount
+            let page = Page(at: record)
+            if page.pointee.kind == PageKind.none { continue }
+            return page.pointee.kind == PageKind.run && UInt(page.pointee.sliceCount) > distance
+        }
+        return false
+    }
+
+    /// Whether the first word of a block, which bears the tag of a free one, encodes a link that could be there. The key
+    /// has 45 random bits: then it is one.
+    static func isFreeLink(_ page: Page, _ address: UInt) -> Bool {
+        let link = loadWord(address) ^ Process.state.pointee.linkKey
+        return link == 0
+            || link &>> Layout.sliceShift == address &>> Layout.sliceShift
+                && page.hasBlock(atOffset: link & (Layout.sliceByteCount &- 1))
+    }
+
+    /// Hands a block to the heap that owns its page: one atomic exchange, and for the first block since the owner looked
+    /// one more, to tell it.
+    private static func deallocateRemote(_ page: Page, _ address: UInt) {
+        let start = page.start
+        let key = Process.state.pointee.linkKey
+        var word = page.pointee.remote.load(ordering: .relaxed)
+        while true {
+            let next = RemoteWord.count(word) == 0 ? 0 : start &+ RemoteWord.offset(word)
+            storeWord(address, next ^ key)
+            let desired =
+                (RemoteWord.count(word) &+ 1) &<< 32 | (address &- start) | RemoteWord.isMessage
+            let (exchanged, original) = page.pointee.remote.weakCompareExchange(
+                expected: word, desired: desired, successOrdering: .acquiringAndReleasing, failureOrdering: .relaxed)
+            if exchanged { break }
+            word = original
+        }
+        if word & RemoteWord.isMessage == 0 { page.sendToOwner() }
+    }
+}

@@ -1,0 +1,296 @@
+// Blocks with a mapping of their own: above 16 MiB, aligned to more than a run can be, or grown by `realloc`. A mapping
+// begins at a multiple of 32 MiB, so that the segment map leads to its record; only what it needs is mapped there.
+//
+// Freed mappings are kept for reuse, within `mappingCacheByteLimit` and `mappingCacheCount`, until a tick finds them older
+// than the purge delay. Growing and shrinking ask the kernel to change or to move the mapping: nothing is ever copied.
+//
+// All of it runs under the pool's lock. Cost: system calls, or a look through at most 16 cached mappings.
+
+#if hasFeature(Embedded)
+    import SystemMemoryEmbedded
+#else
+    import SystemMemory
+#endif
+
+enum Mappings {
+    @inline(__always)
+    private static var state: UnsafeMutablePointer<PoolState> { Process.poolPointer }
+
+    /// Takes a block of `byteCount` bytes (below `PTRDIFF_MAX`). Takes the lock.
+    static func take(byteCount: UInt, alignment: UInt) -> Run? {
+        Process.poolLock.acquire()
+        defer { Process.poolLock.release() }
+        SlicePool.tickLocked()
+        let needed = Layout.roundedUp(byteCount, toMultipleOf: Process.state.pointee.osPageByteCount)
+        if alignment <= Layout.segmentByteCount, let page = takeCached(byteCount: needed) {
+            page.pointee.blockByteCount = min(page.pointee.mappingByteCount, needed)
+            link(page)
+            return Run(page: page, isZero: false)
+        }
+        guard let page = makeRecord() else { return nil }
+        let address = mapDroppingCache(byteCount: needed, alignment: max(alignment, Layout.segmentByteCount))
+        guard address != 0 else {
+            recycle(record: page)
+            return nil
+        }
+        describe(page, address: address, mappedByteCount: needed, byteCount: needed)
+        state.pointee.mappedBytes &+= needed
+        link(page)
+        return Run(page: page, isZero: true)
+    }
+
+    /// Gives a block back: to the cache, or to the kernel. Takes the lock.
+    static func give(_ page: Page) {
+        Process.poolLock.acquire()
+        defer { Process.poolLock.release() }
+        unlink(page)
+        page.pointee.kind = PageKind.none
+        Address.setMapEntry(page.pointee.mappingAddress, to: 0)
+        let byteCount = page.pointee.mappingByteCount
+        if byteCount <= Layout.mappingCacheByteLimit {
+            while state.pointee.cachedMappingCount >= Layout.mappingCacheCount
+                || state.pointee.cachedMappingBytes &+ byteCount > Layout.mappingCacheByteLimit
+            {
+                dropOldest()
+            }
+            page.pointee.freedAt = SystemMemory.milliseconds()
+            page.pointee.next = state.pointee.cachedMappings
+            state.pointee.cachedMappings = page
+            state.pointee.cachedMappingCount &+= 1
+            state.pointee.cachedMappingBytes &+= byteCount
+        } else {
+            drop(page)
+        }
+        SlicePool.tickLocked()
+    }
+
+    /// Changes the size of a block, in place or by moving its pages. Nil (and the block as it was) when the kernel
+    /// refuses. Takes the lock.
+    static func resize(_ page: Page, to byteCount: UInt) -> UInt? {
+        let needed = Layout.roundedUp(byteCount, toMultipleOf: Process.state.pointee.osPageByteCount)
+        Process.poolLock.acquire()
+        defer { Process.poolLock.release() }
+        let address = page.pointee.mappingAddress
+        let mapped = page.pointee.mappingByteCount
+        if needed <= mapped {
+            // What is cut off goes back, but for a little that saves the next growth a call.
+            if mapped &- needed > needed / 4,
+                SystemMemory.unmap(address: address &+ needed, byteCount: mapped &- needed)
+            {
+                setMapped(page, address: address, byteCount: needed)
+            }
+            page.pointee.blockByteCount = needed
+            return address
+        }
+        // Growth is likely to go on: some address space in reserve makes it cost a call for each eighth, not each page.
+        let reserve = Layout.roundedUp(needed / 8, toMultipleOf: Process.state.pointee.osPageByteCount)
+        for wanted in SmallPair(needed &+ reserve, needed) {
+            if SystemMemory.resizeInPlace(address: address, from: mapped, to: wanted) {
+                setMapped(page, address: address, byteCount: wanted)
+                page.pointee.blockByteCount = needed
+                return address
+            }
+            let target = mapDroppingCache(byteCount: wanted, alignment: Layout.segmentByteCount, access: .none)
+            guard target != 0 else { continue }
+            if SystemMemory.move(address: address, from: mapped, to: wanted, target: target) {
+                Address.setMapEntry(address, to: 0)
+                Address.setMapEntry(target, to: page.address)
+                setMapped(page, address: target, byteCount: wanted)
+                page.pointee.blockByteCount = needed
+                return target
+            }
+            SystemMemory.unmap(address: target, byteCount: wanted)
+        }
+        return nil
+    }
+
+    /// Moves the pages of a run out of its segment into a mapping that can grow. The run's slices become free and empty.
+    /// Nil (and the run as it was) when the kernel refuses. Takes the lock.
+    static func adopt(run page: Page, growingTo byteCount: UInt) -> UInt? {
+        let osPage = Process.state.pointee.osPageByteCount
+        let needed = Layout.roundedUp(byteCount, toMultipleOf: osPage)
+        let wanted = needed &+ Layout.roundedUp(needed / 8, toMultipleOf: osPage)
+        Process.poolLock.acquire()
+        defer { Process.poolLock.release() }
+        guard let record = makeRecord() else { return nil }
+        let target = mapDroppingCache(byteCount: wanted, alignment: Layout.segmentByteCount, access: .none)
+        guard target != 0 else {
+            recycle(record: record)
+            return nil
+        }
+        let start = page.start
+        let held = UInt(page.pointee.sliceCount) &<< Layout.sliceShift
+        guard SystemMemory.move(address: start, from: held, to: wanted, target: target) else {
+            SystemMemory.unmap(address: target, byteCount: wanted)
+            recycle(record: record)
+            return nil
+        }
+        let segment = Segment(at: page.address & ~(Layout.segmentByteCount &- 1))
+        let first = Int(bitPattern: (page.address &- segment.address) / Layout.recordByteCount)
+        page.pointee.kind = PageKind.none
+        if SystemMemory.mapReplacing(address: start, byteCount: held) {
+            SlicePool.markFree(segment, first, count: Int(page.pointee.sliceCount), isDirty: false)
+        }
+        // Refused: the slices have no memory behind them any more and stay taken for good.
+        describe(record, address: target, mappedByteCount: wanted, byteCount: needed)
+        state.pointee.mappedBytes &+= wanted
+        link(record)
+        return target
+    }
+
+    // MARK: - The cache
+
+    private static func takeCached(byteCount: UInt) -> Page? {
+        var best: Page?
+        var candidate = state.pointee.cachedMappings
+        while let page = candidate {
+            candidate = page.pointee.next
+            let held = page.pointee.mappingByteCount
+            // Up to a quarter more than needed: more would be memory held for nothing.
+            guard held >= byteCount, held &- byteCount <= byteCount / 4 else { continue }
+            if let known = best, known.pointee.mappingByteCount <= held { continue }
+            best = page
+        }
+        guard let page = best else { return nil }
+        removeCached(page)
+        page.pointee.kind = PageKind.mapping
+        Address.setMapEntry(page.pointee.mappingAddress, to: page.address)
+        return page
+    }
+
+    private static func removeCached(_ page: Page) {
+        if state.pointee.cachedMappings == page {
+            state.pointee.cachedMappings = page.pointee.next
+        } else {
+            var previous = state.pointee.cachedMappings
+            while let link = previous, link.pointee.next != page { previous = link.pointee.next }
+            if let link = previous { link.pointee.next = page.pointee.next }
+        }
+        state.pointee.cachedMappingCount &-= 1
+        state.pointee.cachedMappingBytes &-= page.pointee.mappingByteCount
+    }
+
+    private static func dropOldest() {
+        var last = state.pointee.cachedMappings
+        while let page = last, let next = page.pointee.next { last = next }
+        guard let page = last else { return }
+        removeCached(page)
+        drop(page)
+    }
+
+    /// Gives back the cached mappings that were freed before a moment.
+    static func dropCached(freedBefore moment: UInt) {
+        var candidate = state.pointee.cachedMappings
+        while let page = candidate {
+            candidate = page.pointee.next
+            if page.pointee.freedAt < moment {
+                removeCached(page)
+                drop(page)
+            }
+        }
+    }
+
+    private static func drop(_ page: Page) {
+        let byteCount = page.pointee.mappingByteCount
+        if SystemMemory.unmap(address: page.pointee.mappingAddress, byteCount: byteCount) {
+            state.pointee.mappedBytes &-= byteCount
+        } else {
+            // Too many mappings for the kernel to split: at least its memory goes.
+            SystemMemory.discard(address: page.pointee.mappingAddress, byteCount: byteCount)
+        }
+        state.pointee.purgedBytes &+= byteCount
+        recycle(record: page)
+    }
+
+    /// Maps; when the kernel refuses, gives the cache back and tries once more.
+    private static func mapDroppingCache(
+        byteCount: UInt, alignment: UInt, access: SystemMemory.Access = .readWrite
+    ) -> UInt {
+        let address = Address.map(byteCount: byteCount, alignment: alignment, access: access)
+        if address != 0 || state.pointee.cachedMappings == nil { return address }
+        dropCached(freedBefore: .max)
+        return Address.map(byteCount: byteCount, alignment: alignment, access: access)
+    }
+
+    // MARK: - Records
+
+    private static let recordChunkByteCount: UInt = 64 << 10
+
+    private static func describe(_ page: Page, address: UInt, mappedByteCount: UInt, byteCount: UInt) {
+        page.pointee.kind = PageKind.mapping
+        page.pointee.mappingAddress = address
+        page.pointee.mappingByteCount = mappedByteCount
+        page.pointee.blockByteCount = byteCount
+        Address.setMapEntry(address, to: page.address)
+    }
+
+    private static func setMapped(_ page: Page, address: UInt, byteCount: UInt) {
+        state.pointee.mappedBytes = state.pointee.mappedBytes &- page.pointee.mappingByteCount &+ byteCount
+        state.pointee.mappingBytes = state.pointee.mappingBytes &- page.pointee.mappingByteCount &+ byteCount
+        page.pointee.mappingAddress = address
+        page.pointee.mappingByteCount = byteCount
+        SlicePool.notePeak()
+    }
+
+    private static func link(_ page: Page) {
+        page.pointee.previous = nil
+        page.pointee.next = state.pointee.liveMappings
+        if let first = state.pointee.liveMappings { first.pointee.previous = page }
+        state.pointee.liveMappings = page
+        state.pointee.mappingBytes &+= page.pointee.mappingByteCount
+        SlicePool.notePeak()
+    }
+
+    private static func unlink(_ page: Page) {
+        if let next = page.pointee.next { next.pointee.previous = page.pointee.previous }
+        if let previous = page.pointee.previous {
+            previous.pointee.next = page.pointee.next
+        } else {
+            state.pointee.liveMappings = page.pointee.next
+        }
+        state.pointee.mappingBytes &-= page.pointee.mappingByteCount
+    }
+
+    private static func makeRecord() -> Page? {
+        if let page = state.pointee.freeRecords {
+            state.pointee.freeRecords = page.pointee.next
+            return page
+        }
+        if state.pointee.recordsNext == state.pointee.recordsEnd {
+            // As much again behind the records stays zero: a wild pointer into a mapping leads at most there.
+            let address = SystemMemory.map(byteCount: 2 * recordChunkByteCount)
+            guard address != 0 else { return nil }
+            state.pointee.recordsNext = address
+            state.pointee.recordsEnd = address &+ recordChunkByteCount
+            state.pointee.metadataBytes &+= recordChunkByteCount
+            state.pointee.mappedBytes &+= 2 * recordChunkByteCount
+        }
+        defer { state.pointee.recordsNext &+= Layout.recordByteCount }
+        return Page(at: state.pointee.recordsNext)
+    }
+
+    private static func recycle(record page: Page) {
+        page.pointee.kind = PageKind.none
+        page.pointee.next = state.pointee.freeRecords
+        state.pointee.freeRecords = page
+    }
+}
+
+/// Two sizes to try in turn, without an array.
+private struct SmallPair: Sequence, IteratorProtocol {
+    private var first: UInt?
+    private var second: UInt?
+
+    init(_ first: UInt, _ second: UInt) {
+        self.first = first
+        self.second = second
+    }
+
+    mutating func next() -> UInt? {
+        defer {
+            first = second
+            second = nil
+        }
+        return first
+    }
+}

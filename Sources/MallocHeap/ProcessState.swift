@@ -1,0 +1,176 @@
+// What the heaps of a process share. It lies in zero-filled static memory, because nothing may run before the first
+// `malloc`, and is set up by the first call that takes a slow path.
+//
+//   +0    the pool's lock        +128  the registry's lock
+//   +256  ProcessState           +4096 the first metadata (heaps, mappings' records)
+//
+// Thread-safety: each field says which lock guards it. Lock order: registry, then pool.
+
+import CMallowShims
+import Synchronization
+
+#if hasFeature(Embedded)
+    import SystemMemoryEmbedded
+#else
+    import SystemMemory
+#endif
+
+struct ProcessState: ~Copyable {
+    /// 0 until `initialize` has run, 2 afterwards.
+    let initialized: Atomic<UInt32>
+    /// Orphaned heaps; a hint that is read without the lock.
+    let orphanCount: Atomic<UInt>
+    /// Raised by `trim`: each heap gives back what it can at its next slow path.
+    let trimEpoch: Atomic<UInt>
+
+    // Constant after initialisation.
+    var linkKey: UInt
+    var osPageByteCount: UInt
+    var threadKey: pthread_key_t
+    var hasThreadKey: Bool
+
+    // Statistics, when they are on.
+    var isCounting: Bool
+    let liveBytes: Atomic<UInt>
+    let peakLiveBytes: Atomic<UInt>
+    let largeRequestedBytes: Atomic<UInt>
+    let largeGrantedBytes: Atomic<UInt>
+    let largeAllocations: Atomic<UInt>
+    /// Frees by threads that have no heap.
+    let heaplessFrees: Atomic<UInt>
+
+    /// What a signal asked for while the locks were held; the next counted call does it.
+    var pendingReport: (@convention(c) () -> Void)?
+
+    // Guarded by the registry's lock.
+    var heaps: Heap?
+    var firstOrphan: Heap?
+    var lastOrphan: Heap?
+    var heapCount: UInt
+    var ownedHeapCount: UInt
+    var peakOwnedHeapCount: UInt
+
+    // Guarded by the pool's lock.
+    var pool: PoolState
+}
+
+/// Segments, mappings and metadata.
+struct PoolState {
+    var segments: Segment?
+    var lastSegment: Segment?
+    var firstAvailable: Segment?
+    var segmentCount: UInt
+    /// The address below which the next segment is tried first.
+    var lowestSegment: UInt
+    var nextTick: UInt
+    var usedSlices: UInt
+    /// Free slices that hold memory.
+    var dirtySlices: UInt
+    var peakCommittedBytes: UInt
+    var mappedBytes: UInt
+    var mappingBytes: UInt
+    var purgedBytes: UInt
+    var purgeCalls: UInt
+    // Records of mappings, and freed mappings kept for reuse.
+    var freeRecords: Page?
+    var cachedMappings: Page?
+    var cachedMappingCount: Int
+    var cachedMappingBytes: UInt
+    var liveMappings: Page?
+    var recordsNext: UInt
+    var recordsEnd: UInt
+    // Metadata.
+    var metadataNext: UInt
+    var metadataEnd: UInt
+    var metadataBytes: UInt
+}
+
+enum Process {
+    private static let metadataOffset: UInt = 4096
+
+    @inline(__always)
+    static var state: UnsafeMutablePointer<ProcessState> {
+        UnsafeMutablePointer<ProcessState>(at: UInt(bitPattern: mallow_process()) &+ 256)
+    }
+    @inline(__always)
+    static var poolLock: UnsafeMutablePointer<Lock> {
+        UnsafeMutablePointer<Lock>(at: UInt(bitPattern: mallow_process()))
+    }
+    @inline(__always)
+    static var registryLock: UnsafeMutablePointer<Lock> {
+        UnsafeMutablePointer<Lock>(at: UInt(bitPattern: mallow_process()) &+ 128)
+    }
+
+    /// Sets up the process once; any thread, any number of times.
+    @inline(__always)
+    static func initializeIfNeeded() {
+        if state.pointee.initialized.load(ordering: .acquiring) != 2 { initialize() }
+    }
+
+    @inline(never)
+    private static func initialize() {
+        registryLock.acquire()
+        defer { registryLock.release() }
+        guard state.pointee.initialized.load(ordering: .acquiring) != 2 else { return }
+        state.pointee.osPageByteCount = SystemMemory.pageSize()
+        state.pointee.linkKey = LinkTag.key(random: randomWord())
+        state.pointee.pool.metadataNext = UInt(bitPattern: mallow_process()) &+ metadataOffset
+        state.pointee.pool.metadataEnd = UInt(bitPattern: mallow_process()) &+ UInt(MALLOW_PROCESS_BYTES)
+        state.pointee.hasThreadKey = pthread_key_create(&state.pointee.threadKey, threadWillEnd) == 0
+        state.pointee.initialized.store(2, ordering: .releasing)
+    }
+
+    private static func randomWord() -> UInt {
+        #if os(Linux)
+            // Sixteen random bytes that the kernel gave the process at its start. Another program's part of them may be
+            // the stack protector's secret, so they are mixed, not used as they are.
+            if let bytes = mallow_random_bytes() {
+                let low = bytes.loadUnaligned(as: UInt.self)
+                let high = bytes.loadUnaligned(fromByteOffset: 8, as: UInt.self)
+                var mixed = (low ^ 0x9e37_79b9_7f4a_7c15) &* 0xff51_afd7_ed55_8ccd
+                mixed = (mixed ^ (mixed &>> 32) ^ high) &* 0xc4ce_b9fe_1a85_ec53
+                return mixed ^ (mixed &>> 29)
+            }
+        #endif
+        return 0x5851_f42d_4c95_7f2d
+    }
+
+    /// Memory for records, never given back. Zero-filled, 128-byte aligned. Call with the pool's lock held.
+    static func metadata(byteCount: UInt) -> UInt {
+        let rounded = Layout.roundedUp(byteCount, toMultipleOf: 128)
+        let pool = poolPointer
+        if pool.pointee.metadataEnd &- pool.pointee.metadataNext < rounded {
+            let chunk = Layout.roundedUp(max(rounded, 256 << 10), toMultipleOf: 64 << 10)
+            let address = SystemMemory.map(byteCount: chunk)
+            guard address != 0 else { return 0 }
+            pool.pointee.metadataNext = address
+            pool.pointee.metadataEnd = address &+ chunk
+            pool.pointee.mappedBytes &+= chunk
+        }
+        let address = pool.pointee.metadataNext
+        pool.pointee.metadataNext = address &+ rounded
+        pool.pointee.metadataBytes &+= rounded
+        return address
+    }
+
+    /// The pool's fields in place: `ProcessState` is noncopyable, and this is where the pool's code begins.
+    @inline(__always)
+    static var poolPointer: UnsafeMutablePointer<PoolState> {
+        withUnsafeMutablePointer(to: &state.pointee.pool) { $0 }
+    }
+}
+
+/// How a free block is marked as free: the upper 16 bits of its first word, encoded, hold this tag.
+enum LinkTag {
+    /// No address, no small number of either sign, no common text or float has these upper bits.
+    static let value: UInt16 = 0xd1b5
+
+    static func key(random: UInt) -> UInt {
+        UInt(value) &<< 48 | (random & 0x0000_ffff_ffff_fff8)
+    }
+
+    @inline(__always)
+    static func isOn(block: UInt) -> Bool {
+        UnsafePointer<UInt16>(bitPattern: block &+ 6).unsafelyUnwrapped.pointee == value
+    }
+}

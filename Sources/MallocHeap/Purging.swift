@@ -1,0 +1,87 @@
+// Giving memory back. A slice that becomes free keeps its memory for one to two ticks, since programs that free often
+// allocate again at once; then the kernel gets it. A tick happens inside a call that takes the pool's lock anyway, when
+// its time has come; so nothing is purged in a program that makes no call, and no thread of ours runs.
+//
+// No storm: what is freed between two ticks is purged once, in runs as long as they come, and at most
+// `purgeByteLimit` bytes in one call; the rest goes with the following calls.
+
+#if hasFeature(Embedded)
+    import SystemMemoryEmbedded
+#else
+    import SystemMemory
+#endif
+
+extension SlicePool {
+    /// What one call into the heap may spend on giving back, in bytes: about a millisecond of the kernel's time.
+    private static let purgeByteLimit: UInt = 32 << 20
+
+    /// Gives back what has been free long enough. The lock is held. O(1) until a tick is due.
+    static func tickLocked() {
+        guard state.pointee.dirtySlices > 0 || state.pointee.cachedMappingCount > 0 else { return }
+        let now = SystemMemory.milliseconds()
+        guard now >= state.pointee.nextTick else { return }
+        if state.pointee.nextTick == 0 {
+            state.pointee.nextTick = now &+ Layout.purgeDelayInMilliseconds
+            return
+        }
+        var budget = purgeByteLimit
+        var candidate = state.pointee.segments
+        while let segment = candidate {
+            candidate = segment.pointee.next
+            purge(segment, budget: &budget)
+            if budget == 0 { return }
+        }
+        candidate = state.pointee.segments
+        while let segment = candidate {
+            candidate = segment.pointee.next
+            segment.pointee.aged = segment.pointee.recentlyFreed
+            segment.pointee.recentlyFreed = SliceSet()
+        }
+        Mappings.dropCached(freedBefore: now &- Layout.purgeDelayInMilliseconds)
+        state.pointee.nextTick = now &+ Layout.purgeDelayInMilliseconds
+        if state.pointee.segmentCount > 1 { unmapEmptySegments(keeping: 1) }
+    }
+
+    /// Gives back the aged slices of a segment, until the budget is spent. The lock is held.
+    ///
+    /// The slices cannot be taken meanwhile, since the lock is: one call of the kernel for each run of them.
+    private static func purge(_ segment: Segment, budget: inout UInt) {
+        guard !segment.pointee.aged.isEmpty else { return }
+        var first = segment.pointee.aged.firstMember(from: 0)
+        while first < SliceSet.capacity, budget > 0 {
+            let end = segment.pointee.aged.firstNonMember(from: first)
+            let byteCount = UInt(bitPattern: end &- first) &<< Layout.sliceShift
+            let start = segment.address &+ UInt(bitPattern: first) &<< Layout.sliceShift
+            segment.pointee.aged.set(first, count: end &- first, to: false)
+            if SystemMemory.discard(address: start, byteCount: byteCount) {
+                state.pointee.dirtySlices &-= UInt(bitPattern: end &- first)
+                state.pointee.purgedBytes &+= byteCount
+                state.pointee.purgeCalls &+= 1
+            } else {
+                // Refused: the slices are still dirty. They are tried again at a later tick.
+                segment.pointee.recentlyFreed.set(first, count: end &- first, to: true)
+            }
+            budget = budget > byteCount ? budget &- byteCount : 0
+            first = segment.pointee.aged.firstMember(from: end)
+        }
+    }
+
+    /// Gives back all that is free, now: every free slice, every cached mapping, and whole segments. Returns whether
+    /// anything went. Takes the lock.
+    static func trim() -> Bool {
+        Process.poolLock.acquire()
+        defer { Process.poolLock.release() }
+        let before = state.pointee.purgedBytes
+        var candidate = state.pointee.segments
+        while let segment = candidate {
+            candidate = segment.pointee.next
+            segment.pointee.aged = .union(segment.pointee.aged, segment.pointee.recentlyFreed)
+            segment.pointee.recentlyFreed = SliceSet()
+            var budget = UInt.max
+            purge(segment, budget: &budget)
+        }
+        Mappings.dropCached(freedBefore: .max)
+        unmapEmptySegments(keeping: 0)
+        return state.pointee.purgedBytes != before
+    }
+}

@@ -1,0 +1,202 @@
+// The records of pages, heaps and segments, as they lie in mapped or static memory. A record is reached by a pointer and
+// never moved or copied; fresh memory is zero, and all zeros is a valid record of nothing.
+//
+// Invariants of a page (checked by `checkInvariants`):
+//   I1  used + blocks on `free` + blocks on `remote` + blocks not yet carved == capacity (+ 1 on `used` while the page is
+//       the current one of its class: a current page that runs empty must not be given back from `free`'s hit path)
+//   I2  `owner` is the heap's address, plus `Ownership.full` while the page has no free block and is in no queue
+//   I3  only the owner touches the first cache line, but for reads of `owner`; others write the second one only
+//   I4  a page is on its heap's `messages` exactly while bit 0 of `remote` is set, and is not given back before it is off
+
+import CMallowShims
+import Synchronization
+
+typealias Page = UnsafeMutablePointer<PageRecord>
+typealias Heap = UnsafeMutablePointer<HeapRecord>
+typealias Segment = UnsafeMutablePointer<SegmentRecord>
+
+enum Ownership {
+    static let full: UInt = 1
+    /// Statistics are on: every free takes the slow path, which counts.
+    static let counted: UInt = 2
+    static let mask: UInt = 3
+}
+
+enum PageKind {
+    static let none: UInt8 = 0
+    static let small: UInt8 = 1
+    static let run: UInt8 = 2
+    static let mapping: UInt8 = 3
+}
+
+/// A page of small blocks, a run, or a mapping.
+struct PageRecord: ~Copyable {
+    // First cache line: the owner's.
+    let owner: Atomic<UInt>
+    /// The first free block or 0. Each free block's first word is the next one's address, exclusive-or the link key.
+    var free: UInt
+    var used: UInt32
+    /// ⌈2^32 / block size⌉. An offset is a multiple of the block size exactly when offset × inverse mod 2^32 is below
+    /// `remainderLimit`: for multiples it is less than 2^16, the error of the division added up, and for others at least
+    /// the inverse itself, 2^17 or more. (Lemire, Kaser, Kurz: Faster remainder by direct computation, 2019.)
+    var inverse: UInt32
+    /// What a block holds. For runs and mappings: what may be used of the one block.
+    var blockByteCount: UInt
+    var capacity: UInt32
+    /// Blocks that were ever put on a free list. Those beyond were never touched.
+    var carved: UInt32
+    var next: Page?
+    var previous: Page?
+    var sizeClass: UInt8
+    var kind: UInt8
+    var isCurrent: Bool
+    var isQueued: Bool
+    var sliceCount: UInt32
+
+    // Second cache line: other threads'.
+    /// Blocks that other threads freed: count in the upper 32 bits, offset of the first from the page's start below,
+    /// and in bit 0 whether the page is on its heap's list of messages.
+    let remote: Atomic<UInt>
+    var nextMessage: UInt
+
+    // Mappings only.
+    var mappingAddress: UInt
+    var mappingByteCount: UInt
+    var freedAt: UInt
+}
+
+extension PageRecord {
+    static let remainderLimit: UInt32 = 1 << 17
+}
+
+enum RemoteWord {
+    static let isMessage: UInt = 1
+    static func count(_ word: UInt) -> UInt { word &>> 32 }
+    static func offset(_ word: UInt) -> UInt { word & 0xffff_fff8 }
+}
+
+/// A thread's pages. The table of current pages by size follows it, then the queues of each class: see `HeapTables`.
+struct HeapRecord: ~Copyable {
+    /// What links of free blocks are encoded with; the same in the whole process.
+    var linkKey: UInt
+    var nextInRegistry: Heap?
+    var nextOrphan: Heap?
+    var state: HeapState
+    /// Set while the owner changes lists. A child of `fork` adopts only heaps of other threads that were not busy.
+    var isBusy: Bool
+    var trimEpoch: UInt
+    var nextTick: UInt
+    var counters: UnsafeMutablePointer<HeapCounters>?
+    /// Blocks of other heaps that this heap's thread freed.
+    var remoteFrees: UInt
+    private let padding: (UInt, UInt, UInt, UInt, UInt, UInt, UInt)
+
+    // A cache line of its own: other threads write it.
+    /// Pages of this heap that other threads freed blocks of, linked by `nextMessage`.
+    let messages: Atomic<UInt>
+}
+
+enum HeapState: UInt8 {
+    case unused = 0
+    case owned
+    case orphaned
+    /// Its thread was in the middle of a change when the process forked: nobody may allocate from it again.
+    case frozen
+}
+
+/// A class's pages in a heap that have free blocks: the current one, then a queue, oldest first.
+struct ClassQueue {
+    var current: Page
+    var first: Page?
+    var last: Page?
+}
+
+enum HeapTables {
+    static let directOffset: UInt = 256
+    static let directCount: UInt = Layout.directLimit / 8 + 1
+    static let queuesOffset = directOffset + directCount * 8
+    static let byteCount = Layout.roundedUp(queuesOffset + UInt(SizeClasses.count) * 24, toMultipleOf: 128)
+}
+
+/// What a heap counts for each class when statistics are on. Only its owner writes it.
+struct HeapCounters {
+    var requestedBytes: UInt
+    var allocations: UInt
+}
+
+/// The header of a segment: which slices are free, and which of the free ones still hold memory.
+struct SegmentRecord: ~Copyable {
+    var free: SliceSet
+    /// Free slices with memory in them that were freed since the last tick, …
+    var recentlyFreed: SliceSet
+    /// … and before it: these are given back at the next tick.
+    var aged: SliceSet
+    var next: Segment?
+    var nextAvailable: Segment?
+    var previousAvailable: Segment?
+    var freeCount: UInt32
+    /// No free run is longer than this.
+    var longestRun: UInt32
+    var usableSliceCount: UInt32
+    var isAvailable: Bool
+    var mappedByteCount: UInt
+}
+
+// MARK: - Reaching records
+
+extension UnsafeMutablePointer where Pointee: ~Copyable {
+    @inline(__always)
+    var address: UInt { UInt(bitPattern: self) }
+
+    @inline(__always)
+    init(at address: UInt) {
+        self = UnsafeMutablePointer(bitPattern: address).unsafelyUnwrapped
+    }
+}
+
+extension UnsafeMutablePointer where Pointee == PageRecord {
+    /// The page that stands for "none": it never has a free block.
+    @inline(__always)
+    static var none: Page { Page(at: UInt(bitPattern: mallow_no_page())) }
+
+    /// Where the page's blocks begin.
+    @inline(__always)
+    var start: UInt {
+        if pointee.kind == PageKind.mapping { return pointee.mappingAddress }
+        let segment = address & ~(Layout.segmentByteCount &- 1)
+        return segment &+ (((address &- segment) / Layout.recordByteCount) &<< Layout.sliceShift)
+    }
+
+    /// Whether blocks of this page begin at `offset` from its start.
+    @inline(__always)
+    func hasBlock(atOffset offset: UInt) -> Bool {
+        UInt32(truncatingIfNeeded: offset) &* pointee.inverse < PageRecord.remainderLimit
+    }
+
+    /// `owner`, read as cheaply as can be. Any thread may read it: a word is loaded whole, and only the thread itself
+    /// ever stores its own heap's address there. The compiler folds a plain load into the comparison, an atomic one not.
+    @inline(__always)
+    var ownerOnHitPath: UInt {
+        #if hasFeature(Embedded)
+            return loadWord(address)
+        #else
+            return pointee.owner.load(ordering: .relaxed)
+        #endif
+    }
+
+    @inline(__always)
+    var heap: Heap? { Heap(bitPattern: pointee.owner.load(ordering: .acquiring) & ~Ownership.mask) }
+}
+
+extension UnsafeMutablePointer where Pointee == HeapRecord {
+    @inline(__always)
+    func directEntry(_ index: UInt) -> UnsafeMutablePointer<UInt> {
+        UnsafeMutablePointer<UInt>(at: address &+ HeapTables.directOffset &+ index &* 8)
+    }
+
+    @inline(__always)
+    func queue(_ sizeClass: Int) -> UnsafeMutablePointer<ClassQueue> {
+        UnsafeMutablePointer<ClassQueue>(
+            at: address &+ HeapTables.queuesOffset &+ UInt(bitPattern: sizeClass) &* 24)
+    }
+}

@@ -1,0 +1,195 @@
+// The report of `MALLOW_STATS`, `malloc_stats` and `malloc_info`: as text for people, as one line of JSON for tools, as
+// glibc's XML. Written piece by piece through a buffer on the stack; nothing is allocated.
+
+import CMallowShims
+import MallocHeapEmbedded
+
+enum Report {
+    private static let bufferByteCount = 4096
+
+    /// Writes the figures to a descriptor.
+    static func write(to descriptor: CInt, asJSON: Bool) {
+        withClasses { classes in
+            let figures = Malloc.statistics(classes: classes)
+            withUnsafeTemporaryAllocation(byteCount: bufferByteCount, alignment: 16) { buffer in
+                var text = TextWriter(descriptor: descriptor, buffer: buffer)
+                if asJSON { writeJSON(figures, classes, &text) } else { writeText(figures, classes, &text) }
+                text.flush()
+            }
+        }
+    }
+
+    static func writeXML(to stream: UnsafeMutableRawPointer) {
+        withClasses { classes in
+            let figures = Malloc.statistics(classes: classes)
+            withUnsafeTemporaryAllocation(byteCount: bufferByteCount, alignment: 16) { buffer in
+                var text = TextWriter(stream: stream, buffer: buffer)
+                writeXML(figures, classes, &text)
+                text.flush()
+            }
+        }
+    }
+
+    private static func withClasses(_ body: (UnsafeMutablePointer<ClassStatistics>) -> Void) {
+        withUnsafeTemporaryAllocation(of: ClassStatistics.self, capacity: SizeClasses.count) { classes in
+            body(classes.baseAddress.unsafelyUnwrapped)
+        }
+    }
+
+    // MARK: - Text
+
+    private static func writeText(
+        _ figures: HeapStatistics, _ classes: UnsafeMutablePointer<ClassStatistics>, _ text: inout TextWriter
+    ) {
+        text.write("mallow: heap of process ")
+        text.write(UInt(bitPattern: Int(getpid())))
+        text.write("\n")
+        if Malloc.isCounting {
+            line("requested bytes", figures.requestedBytes, &text)
+            line("granted bytes", figures.grantedBytes, &text)
+            line("allocations", figures.allocations, &text)
+            line("frees", figures.frees, &text)
+        }
+        line("remote frees", figures.remoteFrees, &text)
+        line("live blocks", figures.liveBlocks, &text)
+        line("live bytes", figures.liveBytes, &text)
+        if Malloc.isCounting { line("peak live bytes", figures.peakLiveBytes, &text) }
+        line("mapped bytes", figures.mappedBytes, &text)
+        line("committed bytes", figures.committedBytes, &text)
+        line("peak committed bytes", figures.peakCommittedBytes, &text)
+        line("retained bytes", figures.retainedBytes, &text)
+        line("purged bytes", figures.purgedBytes, &text)
+        line("threads", figures.threads, &text)
+        line("peak threads", figures.peakThreads, &text)
+        text.write("    class size     allocations     live blocks           pages\n")
+        for index in 0..<SizeClasses.count where classes[index].allocations > 0 || classes[index].pages > 0 {
+            text.write(classes[index].byteCount, width: 14)
+            text.write(classes[index].allocations, width: 16)
+            text.write(classes[index].liveBlocks, width: 16)
+            text.write(classes[index].pages, width: 16)
+            text.write("\n")
+        }
+        text.write("         large")
+        text.write(figures.largeAllocations, width: 16)
+        text.write(figures.largeBlocks, width: 16)
+        text.write("\n")
+    }
+
+    private static func line(_ label: StaticString, _ value: UInt, _ text: inout TextWriter) {
+        text.write("    ")
+        text.write(label)
+        text.write(value, width: 46 &- label.utf8CodeUnitCount)
+        text.write("\n")
+    }
+
+    // MARK: - JSON
+
+    private static func writeJSON(
+        _ figures: HeapStatistics, _ classes: UnsafeMutablePointer<ClassStatistics>, _ text: inout TextWriter
+    ) {
+        text.write("{\"mallow\":\"0.1.0\"")
+        member("process", UInt(bitPattern: Int(getpid())), &text)
+        member("requestedBytes", figures.requestedBytes, &text)
+        member("grantedBytes", figures.grantedBytes, &text)
+        member("allocations", figures.allocations, &text)
+        member("frees", figures.frees, &text)
+        member("remoteFrees", figures.remoteFrees, &text)
+        member("liveBlocks", figures.liveBlocks, &text)
+        member("liveBytes", figures.liveBytes, &text)
+        member("peakLiveBytes", figures.peakLiveBytes, &text)
+        member("mappedBytes", figures.mappedBytes, &text)
+        member("committedBytes", figures.committedBytes, &text)
+        member("peakCommittedBytes", figures.peakCommittedBytes, &text)
+        member("retainedBytes", figures.retainedBytes, &text)
+        member("purgedBytes", figures.purgedBytes, &text)
+        member("threads", figures.threads, &text)
+        member("peakThreads", figures.peakThreads, &text)
+        member("heaps", figures.heaps, &text)
+        member("largeAllocations", figures.largeAllocations, &text)
+        member("largeBlocks", figures.largeBlocks, &text)
+        member("largeBytes", figures.largeBytes, &text)
+        text.write(",\"sizeClasses\":[")
+        var isFirst = true
+        for index in 0..<SizeClasses.count where classes[index].allocations > 0 || classes[index].pages > 0 {
+            text.write(isFirst ? "{\"size\":" : ",{\"size\":")
+            isFirst = false
+            text.write(classes[index].byteCount)
+            member("allocations", classes[index].allocations, &text)
+            member("liveBlocks", classes[index].liveBlocks, &text)
+            member("pages", classes[index].pages, &text)
+            text.write("}")
+        }
+        text.write("]}\n")
+    }
+
+    private static func member(_ name: StaticString, _ value: UInt, _ text: inout TextWriter) {
+        text.write(",\"")
+        text.write(name)
+        text.write("\":")
+        text.write(value)
+    }
+
+    // MARK: - XML
+
+    private static func writeXML(
+        _ figures: HeapStatistics, _ classes: UnsafeMutablePointer<ClassStatistics>, _ text: inout TextWriter
+    ) {
+        text.write("<malloc version=\"1\">\n<heap nr=\"0\">\n<sizes>\n")
+        for index in 0..<SizeClasses.count where classes[index].pages > 0 {
+            let held = classes[index].pages &* (65536 / classes[index].byteCount)
+            let free = held &- min(held, classes[index].liveBlocks)
+            let smallest = index == 0 ? 0 : classes[index &- 1].byteCount &+ 1
+            element("size from", smallest, "to", classes[index].byteCount, &text)
+            text.write(" total=\"")
+            text.write(free &* classes[index].byteCount)
+            text.write("\" count=\"")
+            text.write(free)
+            text.write("\"/>\n")
+        }
+        text.write("</sizes>\n")
+        let free = figures.committedBytes &- min(figures.committedBytes, figures.liveBytes)
+        total("rest", 1, free, &text)
+        system(figures, &text)
+        text.write("</heap>\n")
+        total("rest", 1, free, &text)
+        total("mmap", figures.largeBlocks, figures.largeBytes, &text)
+        system(figures, &text)
+        text.write("</malloc>\n")
+    }
+
+    private static func element(
+        _ start: StaticString, _ from: UInt, _ middle: StaticString, _ to: UInt, _ text: inout TextWriter
+    ) {
+        text.write("<")
+        text.write(start)
+        text.write("=\"")
+        text.write(from)
+        text.write("\" ")
+        text.write(middle)
+        text.write("=\"")
+        text.write(to)
+        text.write("\"")
+    }
+
+    private static func total(_ type: StaticString, _ count: UInt, _ byteCount: UInt, _ text: inout TextWriter) {
+        text.write("<total type=\"")
+        text.write(type)
+        text.write("\" count=\"")
+        text.write(count)
+        text.write("\" size=\"")
+        text.write(byteCount)
+        text.write("\"/>\n")
+    }
+
+    private static func system(_ figures: HeapStatistics, _ text: inout TextWriter) {
+        text.write("<system type=\"current\" size=\"")
+        text.write(figures.committedBytes)
+        text.write("\"/>\n<system type=\"max\" size=\"")
+        text.write(figures.peakCommittedBytes)
+        text.write("\"/>\n<aspace type=\"total\" size=\"")
+        text.write(figures.mappedBytes)
+        text.write("\"/>\n<aspace type=\"mprotect\" size=\"")
+        text.write(figures.mappedBytes)
+        text.write("\"/>\n")
+    }
+}

@@ -1,0 +1,187 @@
+// What the library does when the loader starts it and when the program ends: settings from the environment, handlers for
+// `fork`, and the report. `malloc` works before the first of these and after the last.
+
+import CMallowShims
+import MallocHeapEmbedded
+
+/// Called by the loader, with the arguments that it gives to initialisers.
+@section(".init_array") @used
+nonisolated(unsafe) private let atStart:
+    @convention(c) (CInt, UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?, Environment?) -> Void = {
+        _, _, environment in
+        _ = pthread_atfork(
+            { Malloc.prepareFork() }, { Malloc.parentAfterFork() }, { Malloc.childAfterFork() })
+        Settings.read(environment)
+    }
+
+/// Called by the loader when the program ends by `exit` or a return from `main`.
+@section(".fini_array") @used
+nonisolated(unsafe) private let atEnd: @convention(c) () -> Void = {
+    Settings.reportAtEnd()
+}
+
+/// Every trap of the compiler's (an overflow, a nil that was unwrapped) in this library comes here.
+@c(mallow_trapped)
+public func mallowTrapped() {
+    let message: StaticString = "mallow: internal error, the heap is in a state that cannot be. Please report it.\n"
+    _ = write(2, message.utf8Start, message.utf8CodeUnitCount)
+    abort()
+}
+
+typealias Environment = UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
+
+/// The variables `MALLOW_…`.
+enum Settings {
+    private static let statistics: StaticString = "MALLOW_STATS="
+    private static let signal: StaticString = "MALLOW_STATS_SIGNAL="
+
+    static func read(_ environment: Environment?) {
+        guard let environment else { return }
+        var signalName: UnsafeMutablePointer<CChar>?
+        var index = 0
+        while let entry = environment[index] {
+            index &+= 1
+            guard hasPrefix(entry, "MALLOW_") else { continue }
+            if hasPrefix(entry, statistics) {
+                if entry[statistics.utf8CodeUnitCount] != 0 { setDestination(entry + statistics.utf8CodeUnitCount) }
+            } else if hasPrefix(entry, signal) {
+                signalName = entry + signal.utf8CodeUnitCount
+            } else if !hasPrefix(entry, "MALLOW_LIBRARY=") && !hasPrefix(entry, "MALLOW_TOOL=") {
+                complain("unknown setting ", entry, upToEqualsSign: true)
+            }
+        }
+        if let signalName { setSignal(signalName) }
+    }
+
+    // MARK: - Where the report goes
+
+    /// The path as it was at the start, since programs write over their environment. Static memory of the process.
+    private static var destination: UnsafeMutablePointer<CChar> {
+        mallow_report_path().assumingMemoryBound(to: CChar.self)
+    }
+
+    private static func setDestination(_ path: UnsafeMutablePointer<CChar>) {
+        guard strlen(path) < Int(MALLOW_REPORT_PATH_BYTES) else {
+            complain("too long a path in MALLOW_STATS", nil, upToEqualsSign: false)
+            return
+        }
+        strcpy(destination, path)
+        Malloc.startCounting()
+    }
+
+    private static func setSignal(_ name: UnsafeMutablePointer<CChar>) {
+        let number = signalNumber(name)
+        guard number > 0, mallow_handle_signal(number, { _ in Settings.reportOnSignal() }) == 0 else {
+            complain("MALLOW_STATS_SIGNAL is no signal (a number, or HUP, USR1, USR2, WINCH, URG): ", name, upToEqualsSign: false)
+            return
+        }
+        Malloc.startCounting()
+    }
+
+    private static func signalNumber(_ name: UnsafeMutablePointer<CChar>) -> CInt {
+        let short = hasPrefix(name, "SIG") ? name + 3 : name
+        if equals(short, "HUP") { return SIGHUP }
+        if equals(short, "USR1") { return SIGUSR1 }
+        if equals(short, "USR2") { return SIGUSR2 }
+        if equals(short, "WINCH") { return SIGWINCH }
+        if equals(short, "URG") { return SIGURG }
+        var number: CInt = 0
+        var index = 0
+        while short[index] != 0 {
+            guard short[index] >= 0x30, short[index] <= 0x39, number < 100 else { return 0 }
+            number = number &* 10 &+ CInt(short[index] &- 0x30)
+            index &+= 1
+        }
+        return number < 65 ? number : 0
+    }
+
+    // MARK: - Reporting
+
+    static func reportAtEnd() {
+        if destination[0] != 0 { report() }
+    }
+
+    /// A signal may come while this thread holds a lock of the heap: then the report waits for a call that does not.
+    static func reportOnSignal() {
+        let savedErrno = mallow_errno()
+        Malloc.whenUnlocked { Settings.report() }
+        mallow_set_errno(savedErrno)
+    }
+
+    static func report() {
+        let path = destination
+        if path[0] == 0 || path[0] == 0x31 && path[1] == 0 { return Report.write(to: 2, asJSON: false) }
+        withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(MALLOW_REPORT_PATH_BYTES) * 2) { buffer in
+            let expanded = buffer.baseAddress.unsafelyUnwrapped
+            expand(path, into: expanded, capacity: buffer.count)
+            let descriptor = mallow_open_to_append(expanded)
+            guard descriptor >= 0 else {
+                complain("cannot write the report of MALLOW_STATS to ", expanded, upToEqualsSign: false)
+                return
+            }
+            Report.write(to: descriptor, asJSON: hasSuffix(expanded, ".json"))
+            close(descriptor)
+        }
+    }
+
+    /// Puts the process's number in the place of each `%p`.
+    private static func expand(
+        _ path: UnsafeMutablePointer<CChar>, into result: UnsafeMutablePointer<CChar>, capacity: Int
+    ) {
+        var source = 0
+        var count = 0
+        while path[source] != 0, count &+ 24 < capacity {
+            if path[source] == 0x25, path[source &+ 1] == 0x70 {
+                var divisor = 1
+                let number = Int(getpid())
+                while number / divisor >= 10 { divisor &*= 10 }
+                while divisor > 0 {
+                    result[count] = CChar(truncatingIfNeeded: 0x30 &+ number / divisor % 10)
+                    count &+= 1
+                    divisor /= 10
+                }
+                source &+= 2
+            } else {
+                result[count] = path[source]
+                count &+= 1
+                source &+= 1
+            }
+        }
+        result[count] = 0
+    }
+
+    // MARK: - Text
+
+    private static func complain(_ what: StaticString, _ name: UnsafeMutablePointer<CChar>?, upToEqualsSign: Bool) {
+        withUnsafeTemporaryAllocation(byteCount: 512, alignment: 8) { buffer in
+            var text = TextWriter(descriptor: 2, buffer: buffer)
+            text.write("mallow: ")
+            text.write(what)
+            if let name {
+                var index = 0
+                while name[index] != 0, index < 300, !(upToEqualsSign && name[index] == 0x3d) {
+                    text.write(byte: UInt8(bitPattern: name[index]))
+                    index &+= 1
+                }
+            }
+            text.write("; ignored\n")
+            text.flush()
+        }
+    }
+
+    private static func hasPrefix(_ text: UnsafeMutablePointer<CChar>, _ prefix: StaticString) -> Bool {
+        for index in 0..<prefix.utf8CodeUnitCount where text[index] != CChar(bitPattern: prefix.utf8Start[index]) {
+            return false
+        }
+        return true
+    }
+
+    private static func equals(_ text: UnsafeMutablePointer<CChar>, _ other: StaticString) -> Bool {
+        hasPrefix(text, other) && text[other.utf8CodeUnitCount] == 0
+    }
+
+    private static func hasSuffix(_ text: UnsafeMutablePointer<CChar>, _ suffix: StaticString) -> Bool {
+        let length = strlen(text)
+        return length >= suffix.utf8CodeUnitCount && equals(text + (length - suffix.utf8CodeUnitCount), suffix)
+    }
+}

@@ -1,0 +1,77 @@
+/* mallow.h: Mallow's malloc under its own names, for C and C++ programs that want it beside the system's malloc, or that
+ * look at their own memory. A program that preloads libmallow.so, or links libmallow.a, needs no header: malloc and free
+ * are Mallow's there.
+ *
+ * Every function may be called from any thread at any time. Blocks of mallow_malloc are freed by mallow_free, from any
+ * thread, and by nothing else (unless malloc is Mallow's: then they are the same).
+ */
+#ifndef MALLOW_H
+#define MALLOW_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Each is what malloc(3) and posix_memalign(3) say of the function without the prefix. */
+void *mallow_malloc(size_t byte_count);
+void mallow_free(void *block);
+void *mallow_calloc(size_t count, size_t byte_count);
+void *mallow_realloc(void *block, size_t byte_count);
+void *mallow_reallocarray(void *block, size_t count, size_t byte_count);
+int mallow_posix_memalign(void **result, size_t alignment, size_t byte_count);
+void *mallow_aligned_alloc(size_t alignment, size_t byte_count);
+void *mallow_memalign(size_t alignment, size_t byte_count);
+void *mallow_valloc(size_t byte_count);
+void *mallow_pvalloc(size_t byte_count);
+void mallow_free_sized(void *block, size_t byte_count);
+void mallow_free_aligned_sized(void *block, size_t alignment, size_t byte_count);
+
+/* What may be used of a block, in bytes: at least what was asked for. 0 for NULL. */
+size_t mallow_usable_size(void *block);
+
+/* What a request would be given, in bytes. */
+size_t mallow_good_size(size_t byte_count);
+
+/* Gives all free memory back to the operating system, now. Returns 1 if there was any. `padding` is ignored. */
+int mallow_trim(size_t padding);
+
+/* Figures of the process's heap. Bytes where nothing else is said. */
+struct mallow_statistics {
+    /* Since the start; 0 unless MALLOW_STATS is set, since the hit paths do not count. */
+    uint64_t requested_bytes;
+    uint64_t granted_bytes;
+    uint64_t allocations;
+    uint64_t frees;
+    /* Frees by another thread than the one that the block's heap belongs to. */
+    uint64_t remote_frees;
+    /* Blocks that the program holds now, and what they hold. */
+    uint64_t live_blocks;
+    uint64_t live_bytes;
+    uint64_t peak_live_bytes; /* 0 unless MALLOW_STATS is set */
+    /* Address space; memory (an upper bound of what is resident); memory returned to the operating system. */
+    uint64_t mapped_bytes;
+    uint64_t committed_bytes;
+    uint64_t peak_committed_bytes;
+    uint64_t purged_bytes;
+    /* Free memory that is kept for a moment, in case it is needed again. */
+    uint64_t retained_bytes;
+    /* Threads that have a heap now; the most there were; heaps ever made. */
+    uint64_t threads;
+    uint64_t peak_threads;
+    uint64_t heaps;
+};
+
+/* Fills `result`. Costs microseconds a megabyte of heap. */
+void mallow_statistics(struct mallow_statistics *result);
+
+/* Writes a readable report to standard error: what malloc_stats does under Mallow. */
+void mallow_print_statistics(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,158 @@
+// The MALLOW_… variables: statistics at exit and on a signal, whose numbers are exact, and what is said of a setting
+// that does not exist.
+
+import Foundation
+import Testing
+
+@Suite struct SettingsTests {
+    /// 1,000 blocks of 100 bytes, of which 400 are freed, against a run of the same program without any.
+    @Test func countsExactly() async throws {
+        let none = try await statistics("0", "0")
+        let some = try await statistics("1000", "400")
+        #expect(some.allocations - none.allocations == 1000)
+        #expect(some.frees - none.frees == 400)
+        #expect(some.remoteFrees == none.remoteFrees)
+        #expect(some.requestedBytes - none.requestedBytes == 1000 * 100)
+        #expect(some.grantedBytes - none.grantedBytes == 1000 * 112)
+        #expect(some.liveBlocks - none.liveBlocks == 600)
+        #expect(some.liveBytes - none.liveBytes == 600 * 112)
+        #expect(some.peakLiveBytes - none.peakLiveBytes >= 600 * 112)
+        #expect(some.peakLiveBytes >= some.liveBytes)
+        #expect(some.threads == 1 && some.peakThreads == 1)
+
+        let (before, after) = (sizeClass(112, of: none), sizeClass(112, of: some))
+        #expect(after.allocations - before.allocations == 1000)
+        #expect(after.liveBlocks - before.liveBlocks == 600)
+        #expect(after.pages > 0)
+        let others = { (statistics: Statistics) in statistics.sizeClasses.filter { $0.size != 112 } }
+        #expect(others(some) == others(none))
+    }
+
+    /// What the totals say must be what the size classes say: the program has no block above them.
+    @Test func sumsUp() async throws {
+        let some = try await statistics("5000", "1234")
+        #expect(some.allocations - some.frees == some.liveBlocks)
+        #expect(some.sizeClasses.map(\.liveBlocks).reduce(0, +) == some.liveBlocks)
+        #expect(some.sizeClasses.map(\.allocations).reduce(0, +) == some.allocations)
+        #expect(some.sizeClasses.map { $0.liveBlocks * $0.size }.reduce(0, +) == some.liveBytes)
+        #expect(some.sizeClasses.map(\.size) == some.sizeClasses.map(\.size).sorted())
+        #expect(some.mappedBytes >= some.committedBytes && some.committedBytes >= some.liveBytes)
+        #expect(some.peakCommittedBytes >= some.committedBytes)
+        #expect(some.requestedBytes <= some.grantedBytes)
+    }
+
+    /// A second thread frees 250 of the 1,000 blocks.
+    @Test func countsRemoteFrees() async throws {
+        let none = try await statistics("1000", "400", "0")
+        let some = try await statistics("1000", "400", "250")
+        #expect(some.remoteFrees - none.remoteFrees == 250)
+        #expect(some.frees - none.frees == 250)
+        #expect(some.liveBlocks - none.liveBlocks == -250)
+        #expect(some.liveBytes - none.liveBytes == -250 * 112)
+        #expect(some.threads == 1 && some.peakThreads == 2)
+    }
+
+    /// Twice 40,000 bytes do not fit between two size classes: a block too large for one still counts.
+    @Test func countsLargeBlocks() async throws {
+        let (_, statistics) = try await Command("perl", "-e", "my $text = 'x' x 50_000_000; print length $text")
+            .runOnMallow()
+        let found = try #require(statistics)
+        #expect(found.peakLiveBytes >= 50_000_000)
+        #expect(found.peakCommittedBytes >= 50_000_000)
+        #expect(found.requestedBytes >= 50_000_000)
+    }
+
+    @Test func printsToStandardError() async throws {
+        let outcome = try await settings(["MALLOW_STATS": "1"], "1000", "400")
+        #expect(outcome.succeeded && outcome.text == "done\n", "\(outcome.summary)")
+        #expect(outcome.errorText.contains("mallow"), "\(outcome.errorText)")
+        for number in ["allocations", "frees", "live", "peak", "committed", "purged", "threads"] {
+            #expect(outcome.errorText.lowercased().contains(number), "\(number) is not in: \(outcome.errorText)")
+        }
+    }
+
+    /// Without it nothing is printed, nor when it is empty.
+    @Test func isSilentUnasked() async throws {
+        for environment in [[:], ["MALLOW_STATS": ""]] {
+            let outcome = try await settings(environment, "10", "5")
+            #expect(outcome.succeeded && outcome.text == "done\n" && outcome.errorText == "", "\(outcome.summary)")
+        }
+    }
+
+    /// Every process of a pipeline leaves its own file, none of which is another's; a path that cannot be written to
+    /// is said once, and the program goes on.
+    @Test func namesFilesByProcess() async throws {
+        let folder = try TemporaryFolder.make("processes")
+        let script = "ls / | sort | wc -l; ls -l / >/dev/null"
+        var command = try Command("bash", "-c", script).preloaded()
+        command.environment["MALLOW_STATS"] = folder.path + "/of.%p"
+        try await command.runOrThrow()
+        let files = try FileManager.default.contentsOfDirectory(atPath: folder.path)
+        #expect(files.count >= 5, "\(files)")
+        for file in files {
+            let statistics = try Statistics(contentsOf: folder.appendingPathComponent(file))
+            #expect(file == "of.\(statistics.process)")
+        }
+        let outcome = try await settings(["MALLOW_STATS": "/no/such/folder/%p"], "10", "5")
+        #expect(outcome.succeeded && outcome.text == "done\n", "\(outcome.summary)")
+        #expect(outcome.errorLines.count == 1 && outcome.errorText.contains("mallow"), "\(outcome.errorText)")
+    }
+
+    /// The program ends without exit handlers, so that what is there came with the signal.
+    @Test(arguments: ["USR2", "SIGUSR2", "12"])
+    func printsOnASignal(name: String) async throws {
+        let folder = try TemporaryFolder.make("signal")
+        let file = folder.appendingPathComponent("statistics")
+        var environment = ["MALLOW_STATS": file.path, "MALLOW_STATS_SIGNAL": name]
+        let outcome = try await settings(environment, "1000", "400", "0", "signal")
+        #expect(outcome.succeeded && outcome.text == "after the signal\n", "\(outcome.summary)")
+        #expect(outcome.errorText == "")
+        let statistics = try Statistics(contentsOf: file)
+        #expect(statistics.process == Int(outcome.process))
+        #expect(sizeClass(112, of: statistics).liveBlocks >= 600)
+
+        environment["MALLOW_STATS"] = "1"
+        let printed = try await settings(environment, "1000", "400", "0", "signal")
+        #expect(printed.succeeded && printed.text == "after the signal\n", "\(printed.summary)")
+        #expect(printed.errorText.contains("mallow"), "\(printed.errorText)")
+    }
+
+    /// Each is said once, on one line that names it, and the program runs as ever.
+    @Test(arguments: [
+        ("MALLOW_FOO", "1"), ("MALLOW_", "x"), ("MALLOW_STATSS", "1"), ("MALLOW_STATS_SIGNAL", "NOSUCH"),
+        ("MALLOW_STATS_SIGNAL", "0"), ("MALLOW_STATS_SIGNAL", "999"), ("MALLOW_STATS_SIGNAL", "KILL"),
+    ])
+    func complainsOnce(name: String, value: String) async throws {
+        let outcome = try await settings([name: value], "1000", "400")
+        #expect(outcome.succeeded && outcome.text == "done\n", "\(outcome.summary)")
+        #expect(outcome.errorLines.count == 1, "\(outcome.errorText)")
+        #expect(outcome.errorText.contains("mallow") && outcome.errorText.contains(name), "\(outcome.errorText)")
+    }
+
+    @Test func leavesOthersSettingsAlone() async throws {
+        let environment = ["MALLOW_LIBRARY": "/x", "MALLOW_TOOL": "y", "MALLOWED": "1", "MALLO": "2", "XMALLOW_A": "3"]
+        let outcome = try await settings(environment, "10", "5")
+        #expect(outcome.succeeded && outcome.text == "done\n" && outcome.errorText == "", "\(outcome.summary)")
+    }
+
+    private func statistics(_ arguments: String...) async throws -> Statistics {
+        var command = Command(try await Workshop.shared.program("settings.c").path)
+        command.arguments += arguments
+        let (outcome, statistics) = try await command.runOnMallow()
+        try #require(outcome.succeeded, "\(outcome.summary)")
+        let found = try #require(statistics)
+        #expect(found.process == Int(outcome.process))
+        return found
+    }
+
+    private func settings(_ environment: [String: String], _ arguments: String...) async throws -> Outcome {
+        var command = Command(try await Workshop.shared.program("settings.c").path, environment: environment)
+        command.arguments += arguments
+        return try await command.preloaded().run()
+    }
+
+    /// Classes in which nothing ever was may be left out.
+    private func sizeClass(_ size: Int, of statistics: Statistics) -> Statistics.SizeClass {
+        statistics.sizeClasses.first { $0.size == size } ?? .init(size: size, allocations: 0, liveBlocks: 0, pages: 0)
+    }
+}
