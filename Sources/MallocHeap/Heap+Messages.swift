@@ -88,6 +88,7 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
     func giveBackEmptyPages() {
         drainMessages()
         for sizeClass in 0..<SizeClasses.count {
+            releaseSpares(sizeClass)
             let page = queue(sizeClass).pointee.current
             if page != Page.none, page.pointee.used == 1 || page.hasOnlyRemoteFreed { retireCurrent(sizeClass) }
             var candidate = queue(sizeClass).pointee.first

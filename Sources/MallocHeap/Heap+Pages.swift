@@ -25,9 +25,14 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
                 }
                 retireFull(page)
             }
-            if pointee.messages.load(ordering: .relaxed) != 0 { drainMessages() }
             housekeepIfDue()
-            if let next = takeFirst(sizeClass) {
+            // Messages last: the longer they wait, the more blocks come with each.
+            var next = takeFirst(sizeClass)
+            if next == nil, pointee.messages.load(ordering: .relaxed) != 0 {
+                drainMessages()
+                next = takeFirst(sizeClass)
+            }
+            if let next {
                 makeCurrent(next)
             } else if let stolen = HeapRegistry.takePageFromOrphan(sizeClass, for: self) {
                 makeCurrent(stolen)
@@ -156,12 +161,42 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
         if page.pointee.used == 0 { Malloc.pageBecameEmpty(page) }
     }
 
+    /// Frees the spare blocks of a class for good: their pages have free blocks again, or are given back.
+    func releaseSpares(_ sizeClass: Int) {
+        let queue = self.queue(sizeClass)
+        while queue.pointee.spare != 0 {
+            let block = queue.popSpare(key: pointee.linkKey)
+            let page = Page(at: recordAddress(entry: segmentMapEntry(block), of: block))
+            let isFull = page.pointee.owner.load(ordering: .relaxed) & Ownership.full != 0
+            storeWord(block, page.pointee.free ^ pointee.linkKey)
+            page.pointee.free = block
+            page.pointee.used &-= 1
+            if isFull {
+                page.pointee.owner.store(ownerWord, ordering: .relaxed)
+                append(page)
+            }
+        }
+    }
+
     /// Gives back a page without a live block, unless a message about it is still under way: then whoever takes the
     /// message does it. The page is in no queue.
     func giveBackIfSettled(_ page: Page) -> Bool {
         guard page.pointee.remote.load(ordering: .acquiring) == 0 else { return false }
         SlicePool.give(page: page)
         return true
+    }
+}
+
+extension UnsafeMutablePointer where Pointee == ClassQueue {
+    @inline(__always)
+    func popSpare(key: UInt) -> UInt {
+        let block = pointee.spare
+        let next = loadWord(block) ^ key
+        if next &>> UInt(MALLOW_ADDRESS_BITS) != 0 { Misuse.corruptedLink(block) }
+        pointee.spare = next
+        pointee.spareCount &-= 1
+        storeWord(block, 0)
+        return block
     }
 }
 

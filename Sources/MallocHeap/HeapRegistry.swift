@@ -97,7 +97,12 @@ enum HeapRegistry {
         heap.pointee.linkKey = state.pointee.linkKey
         heap.pointee.counters = UnsafeMutablePointer(bitPattern: counters)
         for index in 0..<HeapTables.directCount { heap.directEntry(index).pointee = Page.none.address }
-        for sizeClass in 0..<SizeClasses.count { heap.queue(sizeClass).pointee.current = Page.none }
+        for sizeClass in 0..<SizeClasses.count {
+            let queue = heap.queue(sizeClass)
+            queue.pointee.current = Page.none
+            queue.pointee.spareLimit = UInt32(
+                truncatingIfNeeded: max(2, min(32, Layout.sliceByteCount / SizeClasses.byteCount(of: sizeClass))))
+        }
         heap.pointee.nextInRegistry = state.pointee.heaps
         state.pointee.heaps = heap
         state.pointee.heapCount &+= 1

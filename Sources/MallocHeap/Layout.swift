@@ -46,7 +46,7 @@ enum Layout {
     /// Free blocks and runs are given back after one to two of these.
     static let purgeDelayInMilliseconds: UInt = 50
     /// Freed mappings are kept for reuse up to this many bytes in all, and so many of them.
-    static let mappingCacheByteLimit: UInt = 256 << 20
+    static let mappingCacheByteLimit: UInt = 64 << 20
     static let mappingCacheCount = 16
 
     static func roundedUp(_ value: UInt, toMultipleOf unit: UInt) -> UInt {

@@ -43,8 +43,9 @@ extension Malloc {
             return nil
         }
         let usable = page.pointee.blockByteCount
+        if byteCount <= usable, byteCount >= usable / 2 || usable <= 16 { return pointer }
         if page.pointee.kind == PageKind.small {
-            if byteCount <= usable, byteCount &* 2 >= usable || usable <= 16 { return pointer }
+            // Moves.
         } else if byteCount <= UInt(Int.max), byteCount > Layout.smallLimit {
             let savedErrno = mallow_errno()
             let moved = page.pointee.kind == PageKind.run ? resizeRun(page, byteCount) : resizeMapping(page, byteCount)

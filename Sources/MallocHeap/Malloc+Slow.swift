@@ -16,12 +16,15 @@ extension Malloc {
     static func allocateSmall(_ byteCount: UInt, sizeClass: Int) -> UnsafeMutableRawPointer? {
         if hasHeap {
             let heap = currentHeap
-            let page = heap.queue(sizeClass).pointee.current
+            let queue = heap.queue(sizeClass)
+            let page = queue.pointee.current
             var block = page.pointee.free
             if block != 0 {
                 page.pointee.free = loadWord(block) ^ heap.pointee.linkKey
                 storeWord(block, 0)
                 page.pointee.used &+= 1
+            } else if queue.pointee.spare != 0 {
+                block = queue.popSpare(key: heap.pointee.linkKey)
             } else {
                 block = heap.refillAndAllocate(sizeClass)
             }
@@ -76,6 +79,7 @@ extension Malloc {
     @inline(never)
     static func deallocateSlow(_ address: UInt) {
         if address == 0 { return }
+        if address &>> UInt(MALLOW_ADDRESS_BITS) == 0, keepAsSpare(address) { return }
         let page = checkedPage(of: address, caller: "free")
         if page.pointee.kind != PageKind.small { return deallocateLarge(page) }
         if LinkTag.isOn(block: address), isFreeLink(page, address) { Misuse.doubleFree("free", address) }
@@ -92,6 +96,24 @@ extension Malloc {
         }
         if Process.state.pointee.isCounting { Counting.freed(page.pointee.blockByteCount) }
         deallocateRemote(page, address)
+    }
+
+    /// The commonest of the slow cases: a block of this heap's, on a page that is full. It is kept for the next allocation
+    /// of its class, so that a program which replaces blocks at random does not move pages between lists at every step.
+    @inline(__always)
+    private static func keepAsSpare(_ address: UInt) -> Bool {
+        let page = Page(at: recordAddress(entry: segmentMapEntry(address), of: address))
+        let heap = currentHeap
+        guard page.ownerOnHitPath == heap.address | Ownership.full else { return false }
+        guard page.hasBlock(atOffset: address & (Layout.sliceByteCount &- 1)), !LinkTag.isOn(block: address) else {
+            return false
+        }
+        let queue = heap.queue(Int(page.pointee.sizeClass))
+        guard queue.pointee.spareCount < queue.pointee.spareLimit else { return false }
+        storeWord(address, queue.pointee.spare ^ heap.pointee.linkKey)
+        queue.pointee.spare = address
+        queue.pointee.spareCount &+= 1
+        return true
     }
 
     private static func deallocateLarge(_ page: Page) {
@@ -150,13 +172,15 @@ extension Malloc {
         return false
     }
 
-    /// Whether the first word of a block, which bears the tag of a free one, encodes a link that could be there. The key
-    /// has 45 random bits: then it is one.
+    /// Whether the first word of a block, which bears the tag of a free one, encodes a link that could be there: to a
+    /// block of the same class, or to none. The key has 45 random bits: if it could be there, it is one.
     static func isFreeLink(_ page: Page, _ address: UInt) -> Bool {
         let link = loadWord(address) ^ Process.state.pointee.linkKey
-        return link == 0
-            || link &>> Layout.sliceShift == address &>> Layout.sliceShift
-                && page.hasBlock(atOffset: link & (Layout.sliceByteCount &- 1))
+        if link == 0 { return true }
+        guard link &>> UInt(MALLOW_ADDRESS_BITS) == 0 else { return false }
+        let target = Page(at: recordAddress(entry: segmentMapEntry(link), of: link))
+        return target.pointee.kind == PageKind.small && target.pointee.sizeClass == page.pointee.sizeClass
+            && target.hasBlock(atOffset: link & (Layout.sliceByteCount &- 1))
     }
 
     /// Hands a block to the heap that owns its page: one atomic exchange, and for the first block since the owner looked

@@ -85,6 +85,7 @@ enum Mappings {
         // Growth is likely to go on: some address space in reserve makes it cost a call for each eighth, not each page.
         let reserve = Layout.roundedUp(needed / 8, toMultipleOf: Process.state.pointee.osPageByteCount)
         for wanted in SmallPair(needed &+ reserve, needed) {
+            dropCached(toMakeRoomFor: wanted &- mapped)
             if SystemMemory.resizeInPlace(address: address, from: mapped, to: wanted) {
                 setMapped(page, address: address, byteCount: wanted)
                 page.pointee.blockByteCount = needed
@@ -178,6 +179,15 @@ enum Mappings {
         drop(page)
     }
 
+    private static func dropCached(toMakeRoomFor byteCount: UInt) {
+        var dropped: UInt = 0
+        while dropped < byteCount, state.pointee.cachedMappings != nil {
+            let before = state.pointee.cachedMappingBytes
+            dropOldest()
+            dropped &+= before &- state.pointee.cachedMappingBytes
+        }
+    }
+
     /// Gives back the cached mappings that were freed before a moment.
     static func dropCached(freedBefore moment: UInt) {
         var candidate = state.pointee.cachedMappings
@@ -202,10 +212,12 @@ enum Mappings {
         recycle(record: page)
     }
 
-    /// Maps; when the kernel refuses, gives the cache back and tries once more.
+    /// Maps; when the kernel refuses, gives the cache back and tries once more. What is cached and did not fit goes first,
+    /// up to as much as is mapped: new memory does not come on top of memory that lies idle.
     private static func mapDroppingCache(
         byteCount: UInt, alignment: UInt, access: SystemMemory.Access = .readWrite
     ) -> UInt {
+        dropCached(toMakeRoomFor: byteCount)
         let address = Address.map(byteCount: byteCount, alignment: alignment, access: access)
         if address != 0 || state.pointee.cachedMappings == nil { return address }
         dropCached(freedBefore: .max)

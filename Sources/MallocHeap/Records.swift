@@ -7,6 +7,7 @@
 //   I2  `owner` is the heap's address, plus `Ownership.full` while the page has no free block and is in no queue
 //   I3  only the owner touches the first cache line, but for reads of `owner`; others write the second one only
 //   I4  a page is on its heap's `messages` exactly while bit 0 of `remote` is set, and is not given back before it is off
+//   I5  a spare block counts as used on its page, which is full: it is neither on `free` nor in a message
 
 import CMallowShims
 import Synchronization
@@ -104,18 +105,25 @@ enum HeapState: UInt8 {
     case frozen
 }
 
-/// A class's pages in a heap that have free blocks: the current one, then a queue, oldest first.
+/// What a heap has of a class: pages with free blocks (the current one, then a queue, oldest first), and a few spare
+/// blocks of pages that have no other.
 struct ClassQueue {
     var current: Page
     var first: Page?
     var last: Page?
+    /// Blocks that were freed on full pages, newest first. Their pages still count them as used (I5).
+    var spare: UInt
+    var spareCount: UInt32
+    /// Beyond so many, a freed block makes its page one with free blocks again.
+    var spareLimit: UInt32
 }
 
 enum HeapTables {
     static let directOffset: UInt = 256
     static let directCount: UInt = Layout.directLimit / 8 + 1
+    static let queueStride: UInt = 40
     static let queuesOffset = directOffset + directCount * 8
-    static let byteCount = Layout.roundedUp(queuesOffset + UInt(SizeClasses.count) * 24, toMultipleOf: 128)
+    static let byteCount = Layout.roundedUp(queuesOffset + UInt(SizeClasses.count) * queueStride, toMultipleOf: 128)
 }
 
 /// What a heap counts for each class when statistics are on. Only its owner writes it.
@@ -197,6 +205,6 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
     @inline(__always)
     func queue(_ sizeClass: Int) -> UnsafeMutablePointer<ClassQueue> {
         UnsafeMutablePointer<ClassQueue>(
-            at: address &+ HeapTables.queuesOffset &+ UInt(bitPattern: sizeClass) &* 24)
+            at: address &+ HeapTables.queuesOffset &+ UInt(bitPattern: sizeClass) &* HeapTables.queueStride)
     }
 }

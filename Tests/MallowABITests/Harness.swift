@@ -105,7 +105,6 @@ struct Command: Sendable {
         posix_spawn_file_actions_addopen(&actions, 0, inputFile, O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&actions, 1, outputFile, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
         posix_spawn_file_actions_addopen(&actions, 2, errorFile, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0o600)
-        if let directory { posix_spawn_file_actions_addchdir_np(&actions, directory.path) }
 
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
@@ -121,9 +120,11 @@ struct Command: Sendable {
 
         var process: pid_t = 0
         let variables = Self.baseEnvironment.merging(environment) { $1 }.map { "\($0)=\($1)" }
-        let failure = withCStrings(arguments) { argv in
+        // `env -C` becomes the command: the process stays the same one.
+        let line = directory.map { ["env", "-C", $0.path] + arguments } ?? arguments
+        let failure = withCStrings(line) { argv in
             withCStrings(variables) { envp in
-                posix_spawnp(&process, arguments[0], &actions, &attributes, argv, envp)
+                posix_spawnp(&process, line[0], &actions, &attributes, argv, envp)
             }
         }
         guard failure == 0 else {
@@ -162,7 +163,9 @@ private func withCStrings<Result>(
     _ strings: [String], _ body: ([UnsafeMutablePointer<CChar>?]) -> Result
 ) -> Result {
     let copies = strings.map { strdup($0) } + [nil]
-    defer { copies.forEach { free($0) } }
+    defer {
+        for copy in copies { free(copy) }
+    }
     return body(copies)
 }
 

@@ -52,7 +52,7 @@ import Testing
         #expect(some.threads == 1 && some.peakThreads == 2)
     }
 
-    /// Twice 40,000 bytes do not fit between two size classes: a block too large for one still counts.
+    /// A block that is too large for any size class counts all the same.
     @Test func countsLargeBlocks() async throws {
         let (_, statistics) = try await Command("perl", "-e", "my $text = 'x' x 50_000_000; print length $text")
             .runOnMallow()

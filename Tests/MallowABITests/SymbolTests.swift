@@ -53,7 +53,8 @@ import Testing
     }
 
     private func dynamicSymbols() async throws -> [Symbol] {
-        let symbols = try await tool("readelf", "--dyn-syms", "-W", Library.shared().path).compactMap { line -> Symbol? in
+        let table = try await tool("readelf", "--dyn-syms", "-W", Library.shared().path)
+        let symbols = table.compactMap { line -> Symbol? in
             let fields = line.split(separator: " ").map(String.init)
             guard fields.count >= 8, fields[0].hasSuffix(":"), Int(fields[0].dropLast()) != nil else { return nil }
             let name = String(fields[7].prefix { $0 != "@" })

@@ -68,7 +68,9 @@ struct RunCommand: ParsableCommand {
     private func statisticsFolder() -> Result<StatisticsFolder, Reason> {
         if withoutStatistics { return .failure(Reason(text: "switched off by --no-statistics")) }
         if quiet && json == nil { return .failure(Reason(text: "nobody asks for them")) }
-        if getenv("MALLOW_STATS") != nil { return .failure(Reason(text: "MALLOW_STATS is set, so they go where it says")) }
+        if getenv("MALLOW_STATS") != nil {
+            return .failure(Reason(text: "MALLOW_STATS is set, so they go where it says"))
+        }
         guard let folder = StatisticsFolder() else {
             return .failure(Reason(text: "no temporary folder can be made; let TMPDIR name one"))
         }

@@ -101,7 +101,9 @@ struct RunReport {
 
     /// Why the main process may have written nothing.
     private static func silence(_ termination: Termination) -> String {
-        if case .killed = termination { return "no statistics: they are written at exit, and a signal ended the program" }
+        if case .killed = termination {
+            return "no statistics: they are written at exit, and a signal ended the program"
+        }
         return "no statistics: the program wrote none (a malloc of its own, or an exit by _exit)"
     }
 

@@ -45,18 +45,19 @@ struct Style {
 
 /// One line on standard error that is rewritten in place: on a terminal only, and only after a second, so that what is
 /// quick leaves nothing behind.
-struct ProgressLine {
+final class ProgressLine {
     private let isOn = StandardError.isTerminal
     private let start = monotonicSeconds()
     private var isShown = false
 
-    mutating func show(_ text: String) {
+    func show(_ text: String) {
         guard isOn, monotonicSeconds() - start > 1 else { return }
         isShown = true
-        StandardError.write("\r\u{1B}[K\(text)")
+        let seconds = Format.fixed(monotonicSeconds() - start, 0)
+        StandardError.write("\r\u{1B}[K\(text) (\(seconds) s)")
     }
 
-    mutating func clear() {
+    func clear() {
         guard isShown else { return }
         isShown = false
         StandardError.write("\r\u{1B}[K")

@@ -73,7 +73,8 @@ struct ChildProcess {
     /// The process stays a zombie until no handler of ours will signal it any more: its number could be another's by then.
     private func reap(options: Int32) -> (Termination, ResourceUsage)? {
         var information = siginfo_t()
-        guard waitid(P_PID, id_t(processID), &information, options | WNOWAIT) == 0, information.si_signo == SIGCHLD else {
+        guard waitid(P_PID, id_t(processID), &information, options | WNOWAIT) == 0, information.si_signo == SIGCHLD
+        else {
             return nil
         }
         let wall = monotonicSeconds() - startSeconds
@@ -88,7 +89,8 @@ struct ChildProcess {
 
     /// In the new process. No allocation and no lock from here on: only what may be called after `fork`.
     private static func becomeProgram(
-        _ path: String, _ arguments: CStringArray, _ environment: CStringArray, _ redirection: Redirection, _ mask: sigset_t,
+        _ path: String, _ arguments: CStringArray, _ environment: CStringArray, _ redirection: Redirection,
+        _ mask: sigset_t,
         reportingTo report: Int32
     ) -> Never {
         if let input = redirection.input { dup2(input, STDIN_FILENO) }

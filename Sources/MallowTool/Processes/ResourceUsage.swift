@@ -69,7 +69,7 @@ struct ResourceUsage {
 
     /// Whether the peak is only an upper bound. A process may take on some more pages between the moment that the floor is
     /// read and the end of `execve`: hence the margin.
-    var peakIsAtFloor: Bool { peakBytes < peakFloorBytes + 1 << 19 }
+    var peakIsAtFloor: Bool { peakBytes < peakFloorBytes + 3 << 19 }
 
     #if os(Linux)
         static let bytesPerUnitOfPeak = 1024

@@ -63,7 +63,9 @@ struct MallocLibrary {
 
     /// Whether an entry of `LD_PRELOAD` means this library: the same file, or the same name where no path is given.
     func isNamed(by entry: String) -> Bool {
-        if entry == path || !entry.utf8.contains(UInt8(ascii: "/")) && entry == Program.lastComponent(path) { return true }
+        if entry == path || !entry.utf8.contains(UInt8(ascii: "/")) && entry == Program.lastComponent(path) {
+            return true
+        }
         var mine = stat()
         var other = stat()
         guard stat(path, &mine) == 0, stat(entry, &other) == 0 else { return false }

@@ -61,13 +61,14 @@ struct Program {
             do throws(ToolFailure) {
                 try checkExecutable(candidate, wanted)
                 return candidate
-            } catch where error.status == .notExecutable {
+            } catch  where error.status == .notExecutable {
                 refusal = refusal ?? error
             } catch {
                 continue
             }
         }
-        throw refusal ?? ToolFailure(.notFound, "\(name): no such program in PATH\(wanted); give its path if it is elsewhere")
+        throw refusal
+            ?? ToolFailure(.notFound, "\(name): no such program in PATH\(wanted); give its path if it is elsewhere")
     }
 
     private static func checkExecutable(_ path: String, _ wanted: String) throws(ToolFailure) {
@@ -81,11 +82,13 @@ struct Program {
         guard status.st_mode & S_IFMT == S_IFREG else {
             let isFolder = status.st_mode & S_IFMT == S_IFDIR
             throw ToolFailure(
-                .notExecutable, "\(path): \(isFolder ? "a folder" : "not a file"), not a program\(wanted); name a program in it")
+                .notExecutable,
+                "\(path): \(isFolder ? "a folder" : "not a file"), not a program\(wanted); name a program in it")
         }
         guard access(path, X_OK) == 0 else {
             throw ToolFailure(
-                .notExecutable, "\(path): not executable (\(systemMessage()))\(wanted); try chmod +x, or name what runs it")
+                .notExecutable,
+                "\(path): not executable (\(systemMessage()))\(wanted); try chmod +x, or name what runs it")
         }
     }
 

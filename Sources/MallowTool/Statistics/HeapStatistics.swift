@@ -15,9 +15,14 @@ struct HeapStatistics: Codable {
     var mappedBytes: Int?
     var committedBytes: Int?
     var peakCommittedBytes: Int?
+    var retainedBytes: Int?
     var purgedBytes: Int?
     var threads: Int?
     var peakThreads: Int?
+    var heaps: Int?
+    var largeAllocations: Int?
+    var largeBlocks: Int?
+    var largeBytes: Int?
     var sizeClasses: [SizeClass]?
 
     struct SizeClass: Codable {

@@ -8,7 +8,8 @@ struct StatisticsFolder {
     init?() {
         let parent = environmentValue("TMPDIR") ?? "/tmp"
         var template = Array("\(parent)/mallow-XXXXXX".utf8CString)
-        guard let made = template.withUnsafeMutableBufferPointer({ mkdtemp($0.baseAddress!) != nil }) ? template : nil else {
+        guard let made = template.withUnsafeMutableBufferPointer({ mkdtemp($0.baseAddress!) != nil }) ? template : nil
+        else {
             return nil
         }
         path = String(decoding: made.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
