@@ -56,7 +56,7 @@ extension Malloc {
                 run.page.pointee.kind = PageKind.run
             }
         } else {
-            result = Mappings.take(byteCount: byteCount, alignment: alignment)
+            result = Mappings.take(byteCount: max(byteCount, 1), alignment: alignment)
         }
         guard let run = result else { return outOfMemory() }
         mallow_set_errno(savedErrno)

@@ -2,7 +2,8 @@
 // `malloc`, and is set up by the first call that takes a slow path.
 //
 //   +0    the pool's lock        +128  the registry's lock
-//   +256  ProcessState           +4096 the first metadata (heaps, mappings' records)
+//   +256  ProcessState           +2048 PoolState
+//   +4096 the first metadata (heaps, mappings' records)
 //
 // Thread-safety: each field says which lock guards it. Lock order: registry, then pool.
 
@@ -16,6 +17,8 @@ import Synchronization
 #endif
 
 struct ProcessState: ~Copyable {
+    /// The thread sanitizer takes a change of any field for one of the first word: so nothing lies there.
+    private var unused: UInt
     /// 0 until `initialize` has run, 2 afterwards.
     let initialized: Atomic<UInt32>
     /// Orphaned heaps; a hint that is read without the lock.
@@ -49,12 +52,9 @@ struct ProcessState: ~Copyable {
     var heapCount: UInt
     var ownedHeapCount: UInt
     var peakOwnedHeapCount: UInt
-
-    // Guarded by the pool's lock.
-    var pool: PoolState
 }
 
-/// Segments, mappings and metadata.
+/// Segments, mappings and metadata. Guarded by the pool's lock.
 struct PoolState {
     var segments: Segment?
     var lastSegment: Segment?
@@ -114,8 +114,8 @@ enum Process {
         guard state.pointee.initialized.load(ordering: .acquiring) != 2 else { return }
         state.pointee.osPageByteCount = SystemMemory.pageSize()
         state.pointee.linkKey = LinkTag.key(random: randomWord())
-        state.pointee.pool.metadataNext = UInt(bitPattern: mallow_process()) &+ metadataOffset
-        state.pointee.pool.metadataEnd = UInt(bitPattern: mallow_process()) &+ UInt(MALLOW_PROCESS_BYTES)
+        poolPointer.pointee.metadataNext = UInt(bitPattern: mallow_process()) &+ metadataOffset
+        poolPointer.pointee.metadataEnd = UInt(bitPattern: mallow_process()) &+ UInt(MALLOW_PROCESS_BYTES)
         state.pointee.hasThreadKey = pthread_key_create(&state.pointee.threadKey, threadWillEnd) == 0
         state.pointee.initialized.store(2, ordering: .releasing)
     }
@@ -153,10 +153,9 @@ enum Process {
         return address
     }
 
-    /// The pool's fields in place: `ProcessState` is noncopyable, and this is where the pool's code begins.
     @inline(__always)
     static var poolPointer: UnsafeMutablePointer<PoolState> {
-        withUnsafeMutablePointer(to: &state.pointee.pool) { $0 }
+        UnsafeMutablePointer<PoolState>(at: UInt(bitPattern: mallow_process()) &+ 2048)
     }
 }
 

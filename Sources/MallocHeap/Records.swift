@@ -33,9 +33,10 @@ enum PageKind {
 /// A page of small blocks, a run, or a mapping.
 struct PageRecord: ~Copyable {
     // First cache line: the owner's.
-    let owner: Atomic<UInt>
     /// The first free block or 0. Each free block's first word is the next one's address, exclusive-or the link key.
     var free: UInt
+    /// Not the first field: the thread sanitizer takes a change of any field for one of the record's first word.
+    let owner: Atomic<UInt>
     var used: UInt32
     /// ⌈2^32 / block size⌉. An offset is a multiple of the block size exactly when offset × inverse mod 2^32 is below
     /// `remainderLimit`: for multiples it is less than 2^16, the error of the division added up, and for others at least
@@ -186,7 +187,7 @@ extension UnsafeMutablePointer where Pointee == PageRecord {
     @inline(__always)
     var ownerOnHitPath: UInt {
         #if hasFeature(Embedded)
-            return loadWord(address)
+            return loadWord(address &+ 8)
         #else
             return pointee.owner.load(ordering: .relaxed)
         #endif

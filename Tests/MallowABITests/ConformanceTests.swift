@@ -57,9 +57,9 @@ import Testing
         var command = Command(program.path)
         command.arguments += arguments
         expectConforming(try await command.run(), "the system malloc")
-        let (outcome, statistics) = try await command.runOnMallow()
-        expectConforming(outcome, "Mallow")
-        #expect(try #require(statistics).allocations > 0)
+        let run = try await command.runOnMallow()
+        expectConforming(run.outcome, "Mallow")
+        #expect(try #require(run.statistics).allocations > 0)
     }
 
     private func expectConforming(_ outcome: Outcome, _ name: String) {

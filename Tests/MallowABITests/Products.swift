@@ -109,16 +109,25 @@ struct Statistics: Decodable {
     }
 }
 
+/// A run on Mallow, and what its processes said of it as they ended.
+struct MallowRun {
+    let outcome: Outcome
+    /// Of every process that ended by `exit` or by the end of `main`.
+    let processes: [Statistics]
+
+    /// Of the process that was started itself, whatever it became by `exec`.
+    var statistics: Statistics? { processes.first { $0.process == Int(outcome.process) } }
+}
+
 extension Command {
     /// Runs the command on Mallow, and gives its statistics along with its outcome: the proof that it was Mallow.
-    func runOnMallow() async throws -> (outcome: Outcome, statistics: Statistics?) {
+    func runOnMallow() async throws -> MallowRun {
         let folder = try TemporaryFolder.make("statistics")
         defer { try? FileManager.default.removeItem(at: folder) }
         var command = try preloaded()
         command.environment["MALLOW_STATS"] = folder.path + "/%p.json"
         let outcome = try await command.run()
-        let file = folder.appendingPathComponent("\(outcome.process).json")
-        guard FileManager.default.fileExists(atPath: file.path) else { return (outcome, nil) }
-        return (outcome, try Statistics(contentsOf: file))
+        let files = try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
+        return MallowRun(outcome: outcome, processes: try files.map(Statistics.init(contentsOf:)))
     }
 }

@@ -54,9 +54,8 @@ import Testing
 
     /// A block that is too large for any size class counts all the same.
     @Test func countsLargeBlocks() async throws {
-        let (_, statistics) = try await Command("perl", "-e", "my $text = 'x' x 50_000_000; print length $text")
-            .runOnMallow()
-        let found = try #require(statistics)
+        let run = try await Command("perl", "-e", "my $text = 'x' x 50_000_000; print length $text").runOnMallow()
+        let found = try #require(run.statistics)
         #expect(found.peakLiveBytes >= 50_000_000)
         #expect(found.peakCommittedBytes >= 50_000_000)
         #expect(found.requestedBytes >= 50_000_000)
@@ -69,6 +68,16 @@ import Testing
         for number in ["allocations", "frees", "live", "peak", "committed", "purged", "threads"] {
             #expect(outcome.errorText.lowercased().contains(number), "\(number) is not in: \(outcome.errorText)")
         }
+    }
+
+    /// A path without `.json` at its end gets what standard error would.
+    @Test func printsToAFile() async throws {
+        let folder = try TemporaryFolder.make("text")
+        let outcome = try await settings(["MALLOW_STATS": folder.path + "/statistics-%p-%p"], "1000", "400")
+        #expect(outcome.succeeded && outcome.text == "done\n" && outcome.errorText == "", "\(outcome.summary)")
+        let file = folder.appendingPathComponent("statistics-\(outcome.process)-\(outcome.process)")
+        let text = try String(contentsOf: file, encoding: .utf8)
+        #expect(text.contains("mallow") && text.contains("allocations"), "\(text)")
     }
 
     /// Without it nothing is printed, nor when it is empty.
@@ -85,13 +94,13 @@ import Testing
         let folder = try TemporaryFolder.make("processes")
         let script = "ls / | sort | wc -l; ls -l / >/dev/null"
         var command = try Command("bash", "-c", script).preloaded()
-        command.environment["MALLOW_STATS"] = folder.path + "/of.%p"
+        command.environment["MALLOW_STATS"] = folder.path + "/of.%p.json"
         try await command.runOrThrow()
         let files = try FileManager.default.contentsOfDirectory(atPath: folder.path)
         #expect(files.count >= 5, "\(files)")
         for file in files {
             let statistics = try Statistics(contentsOf: folder.appendingPathComponent(file))
-            #expect(file == "of.\(statistics.process)")
+            #expect(file == "of.\(statistics.process).json")
         }
         let outcome = try await settings(["MALLOW_STATS": "/no/such/folder/%p"], "10", "5")
         #expect(outcome.succeeded && outcome.text == "done\n", "\(outcome.summary)")
@@ -102,7 +111,7 @@ import Testing
     @Test(arguments: ["USR2", "SIGUSR2", "12"])
     func printsOnASignal(name: String) async throws {
         let folder = try TemporaryFolder.make("signal")
-        let file = folder.appendingPathComponent("statistics")
+        let file = folder.appendingPathComponent("statistics.json")
         var environment = ["MALLOW_STATS": file.path, "MALLOW_STATS_SIGNAL": name]
         let outcome = try await settings(environment, "1000", "400", "0", "signal")
         #expect(outcome.succeeded && outcome.text == "after the signal\n", "\(outcome.summary)")
@@ -138,11 +147,9 @@ import Testing
     private func statistics(_ arguments: String...) async throws -> Statistics {
         var command = Command(try await Workshop.shared.program("settings.c").path)
         command.arguments += arguments
-        let (outcome, statistics) = try await command.runOnMallow()
-        try #require(outcome.succeeded, "\(outcome.summary)")
-        let found = try #require(statistics)
-        #expect(found.process == Int(outcome.process))
-        return found
+        let run = try await command.runOnMallow()
+        try #require(run.outcome.succeeded, "\(run.outcome.summary)")
+        return try #require(run.statistics)
     }
 
     private func settings(_ environment: [String: String], _ arguments: String...) async throws -> Outcome {

@@ -1,5 +1,5 @@
-// What the two libraries show to the world: exactly the names in `exported-symbols.txt`, with default visibility, no
-// Swift runtime in either direction, and the C library as the only thing needed.
+// What the two libraries show to the world: exactly the names in `exported-symbols.txt`, with the visibility that
+// preloading needs, no Swift runtime in either direction, and the C library as the only thing needed.
 
 import Foundation
 import Testing
@@ -10,7 +10,9 @@ import Testing
         let exported = try await dynamicSymbols().filter { $0.section != "UND" }
         #expect(Set(exported.map(\.name)) == allowed, "\(difference(Set(exported.map(\.name)), allowed))")
         for symbol in exported {
-            #expect(symbol.visibility == "DEFAULT", "\(symbol.name) is \(symbol.visibility)")
+            // A protected `malloc` makes programs that are not position-independent print a loader's warning.
+            let visibility = symbol.name.hasPrefix("mallow_") ? ["DEFAULT", "PROTECTED"] : ["DEFAULT"]
+            #expect(visibility.contains(symbol.visibility), "\(symbol.name) is \(symbol.visibility)")
             #expect(symbol.type == "FUNC", "\(symbol.name) is \(symbol.type)")
         }
     }

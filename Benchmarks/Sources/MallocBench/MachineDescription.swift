@@ -19,6 +19,8 @@ struct MachineDescription: Codable, Sendable {
     /// "glibc 2.36"
     let systemLibrary: String
     let transparentHugePages: String
+    /// Of the minute before the start: above 0.5 or so, other programs took part in what was measured.
+    let loadAverage: Double
     let date: String
     let libraries: [Library]
     /// Settings in the environment that a malloc reads.
@@ -36,6 +38,7 @@ struct MachineDescription: Codable, Sendable {
             kernel: firstLine(of: "/proc/sys/kernel/osrelease") ?? "unknown",
             systemLibrary: systemLibraryVersion(),
             transparentHugePages: selectedChoice(in: "/sys/kernel/mm/transparent_hugepage/enabled"),
+            loadAverage: loadAverageOfLastMinute(),
             date: ISO8601DateFormatter().string(from: Date()),
             libraries: allocators.filter { $0.role == .rival }.map {
                 Library(name: $0.name, version: $0.package.flatMap(packageVersion) ?? "unknown version")
@@ -47,7 +50,8 @@ struct MachineDescription: Codable, Sendable {
         let memory = String(format: "%.1f GB", Double(memoryBytes) / 1e9)
         var lines = [
             "\(processor), \(coreCount) cores, \(memory); Linux \(kernel), huge pages: \(transparentHugePages)",
-            ([systemLibrary] + libraries.map { "\($0.name) \($0.version)" }).joined(separator: ", ") + "; \(date)",
+            ([systemLibrary] + libraries.map { "\($0.name) \($0.version)" }).joined(separator: ", ")
+                + "; load \(loadAverage); \(date)",
         ]
         if !mallocSettings.isEmpty {
             lines.append("settings in the environment: " + mallocSettings.joined(separator: " "))
@@ -77,6 +81,10 @@ struct MachineDescription: Codable, Sendable {
         guard let line = firstLine(of: path) else { return "unknown" }
         let chosen = line.split(separator: " ").first { $0.hasPrefix("[") }
         return chosen.map { String($0.dropFirst().dropLast()) } ?? line
+    }
+
+    private static func loadAverageOfLastMinute() -> Double {
+        firstLine(of: "/proc/loadavg")?.split(separator: " ").first.flatMap { Double($0) } ?? 0
     }
 
     private static func systemLibraryVersion() -> String {

@@ -4,10 +4,6 @@
 #ifndef MALLOW_SHIMS_H
 #define MALLOW_SHIMS_H
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE 1
-#endif
-
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -81,10 +77,11 @@ static inline void *mallow_map_failed(void) { return MAP_FAILED; }
 #include <elf.h>
 #include <malloc.h>
 #include <linux/futex.h>
+#include <linux/mman.h>
 #include <sys/auxv.h>
 
 static inline void *mallow_mremap(void *address, size_t from, size_t to, int flags, void *target) {
-    return mremap(address, from, to, flags, target);
+    return (void *)syscall(SYS_mremap, address, from, to, flags, target);
 }
 static inline void mallow_futex_wait(void *word, uint32_t expected) {
     syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, NULL, NULL, 0);

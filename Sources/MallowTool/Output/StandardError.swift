@@ -48,18 +48,19 @@ struct Style {
 final class ProgressLine {
     private let isOn = StandardError.isTerminal
     private let start = monotonicSeconds()
-    private var isShown = false
+    private var shown: String?
 
     func show(_ text: String) {
         guard isOn, monotonicSeconds() - start > 1 else { return }
-        isShown = true
-        let seconds = Format.fixed(monotonicSeconds() - start, 0)
-        StandardError.write("\r\u{1B}[K\(text) (\(seconds) s)")
+        let line = "\(text) (\(Format.fixed(monotonicSeconds() - start, 0)) s)"
+        guard line != shown else { return }
+        shown = line
+        StandardError.write("\r\u{1B}[K\(line)")
     }
 
     func clear() {
-        guard isShown else { return }
-        isShown = false
+        guard shown != nil else { return }
+        shown = nil
         StandardError.write("\r\u{1B}[K")
     }
 }

@@ -1,5 +1,5 @@
-// The head of an ELF file: which processor it is for, and whether a dynamic loader starts it. That is all that decides
-// whether a library can be loaded before a program, so nothing else is read.
+// The head of an ELF file: which processor it is for, and whether a dynamic loader starts it. That decides whether a
+// library can be loaded before a program. `ELFImage+Symbols.swift` reads what a library defines.
 //
 //     0        4     5     6        16      18       20                     54 (64-bit)
 //     +--------+-----+-----+---…----+-------+--------+---…---+---------------+
@@ -75,12 +75,12 @@ struct ELFImage {
     }
 
     /// Fills the bytes from a place in the file; false if the file ends before.
-    private static func read(_ descriptor: Int32, into bytes: inout [UInt8], at offset: UInt64) -> Bool {
+    static func read(_ descriptor: Int32, into bytes: inout [UInt8], at offset: UInt64) -> Bool {
         guard let position = off_t(exactly: offset) else { return false }
         return pread(descriptor, &bytes, bytes.count, position) == bytes.count
     }
 
-    private struct Fields {
+    struct Fields {
         let bytes: [UInt8]
         let isLittleEndian: Bool
 

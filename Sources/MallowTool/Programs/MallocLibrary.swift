@@ -34,6 +34,10 @@ struct MallocLibrary {
             guard let image, image.isShared else {
                 throw ToolFailure(.libraryUnusable, "\(path): not a shared library; \(remedy)")
             }
+            if image.defines("malloc", descriptor: descriptor) == false {
+                throw ToolFailure(
+                    .libraryUnusable, "\(path): defines no malloc, so preloading it would change nothing; \(remedy)")
+            }
             // ld.so(8): entries are separated by spaces or colons, and `$` starts a token. There is no way to quote.
             if let bad = path.first(where: { $0 == " " || $0 == ":" || $0 == "$" }) {
                 throw ToolFailure(

@@ -61,10 +61,8 @@ struct Program {
             do throws(ToolFailure) {
                 try checkExecutable(candidate, wanted)
                 return candidate
-            } catch  where error.status == .notExecutable {
-                refusal = refusal ?? error
             } catch {
-                continue
+                if error.status == .notExecutable { refusal = refusal ?? error }
             }
         }
         throw refusal

@@ -6,7 +6,7 @@
 static uint64_t live_blocks(void)
 {
     struct mallow_statistics statistics;
-    (void)mallow_statistics(&statistics);
+    mallow_statistics(&statistics);
     return statistics.live_blocks;
 }
 

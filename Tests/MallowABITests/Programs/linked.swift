@@ -15,7 +15,7 @@ final class Node: Sendable {
 
 func liveBlocks() -> UInt64 {
     var statistics = mallow_statistics()
-    _ = mallow_statistics(&statistics)
+    mallow_statistics(&statistics)
     return statistics.live_blocks
 }
 

@@ -13,6 +13,13 @@ static void *free_some(void *unused)
     return unused;
 }
 
+/* The thread has a heap of its own, whatever it frees of the other's. */
+static void *other_thread(void *unused)
+{
+    free(malloc(8));
+    return free_some(unused);
+}
+
 int main(int count, char **arguments)
 {
     if (count < 3) return 2;
@@ -24,7 +31,7 @@ int main(int count, char **arguments)
     if (count > 3) {
         pthread_t thread;
         last += atoi(arguments[3]);
-        if (pthread_create(&thread, NULL, free_some, NULL) != 0 || pthread_join(thread, NULL) != 0) return 3;
+        if (pthread_create(&thread, NULL, other_thread, NULL) != 0 || pthread_join(thread, NULL) != 0) return 3;
     }
     if (count > 4) {
         raise(SIGUSR2);

@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Installs what the tests need of the system, and is missing: real programs to run on the malloc, and the tools that
+# build and look at test programs. Says nothing when all is there. Where apt-get is not, it says what to install.
+#
+#     Scripts/install-test-packages.sh
+#
+# swiftc and clang come with the Swift toolchain, which nobody installs from here. Node is tested where it is.
+set -eu
+
+# A command that the tests start, and the Debian package that it comes from.
+needed="
+    ar:binutils         nm:binutils         readelf:binutils    gcc:gcc             cc:gcc
+    g++:g++             c++:g++             make:make           git:git             gdb:gdb
+    perl:perl           python3:python3     sqlite3:sqlite3     bash:bash           awk:mawk
+    sort:coreutils      find:findutils      diff:diffutils      tar:tar             gzip:gzip
+    redis-server:redis-server               redis-cli:redis-tools                   redis-benchmark:redis-tools
+"
+
+missing=()
+for entry in $needed; do
+    command -v "${entry%%:*}" >/dev/null || missing+=("${entry#*:}")
+done
+# Static programs are linked too.
+if command -v gcc >/dev/null && [[ ! -f $(gcc -print-file-name=libc.a) ]]; then missing+=(libc6-dev); fi
+
+if ((${#missing[@]} == 0)); then exit 0; fi
+mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
+
+if ! command -v apt-get >/dev/null; then
+    echo "The tests need what these Debian packages hold; install your system's own: ${missing[*]}" >&2
+    exit 1
+fi
+as_root=()
+if ((EUID != 0)); then
+    if ! command -v sudo >/dev/null; then
+        echo "The tests need these packages; as root, run: apt-get install ${missing[*]}" >&2
+        exit 1
+    fi
+    as_root=(sudo)
+fi
+run() { "${as_root[@]}" "$@"; }
+
+# Installing redis-server would start it as a service, which fails in a container, and which no test needs.
+policy=/usr/sbin/policy-rc.d
+if [[ ! -e $policy ]]; then
+    trap 'run rm -f "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' | run tee "$policy" >/dev/null
+    run chmod 755 "$policy"
+fi
+
+echo "Installing for the tests: ${missing[*]}"
+run apt-get -q update || echo "The package lists could not be renewed; going on with the ones that are there." >&2
+run env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install "${missing[@]}"

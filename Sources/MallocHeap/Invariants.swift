@@ -1,0 +1,167 @@
+// Walks the whole heap and holds it to what its files promise. For tests: the library has no trace of it.
+//
+// The identity of a page (I1) ends in blocks: used + free + remote + not yet carved = capacity, where the current page
+// carries one extra on `used`. To be called while no other thread is in the heap.
+
+#if !hasFeature(Embedded)
+    import Synchronization
+
+    extension Malloc {
+        /// The first broken invariant, in words; nil if all hold. O(blocks).
+        public static func brokenInvariant() -> String? {
+            Process.initializeIfNeeded()
+            return brokenSegment() ?? brokenHeap() ?? brokenMapping()
+        }
+
+        // MARK: - Segments and pages
+
+        private static func brokenSegment() -> String? {
+            let pool = Process.poolPointer
+            var used: UInt = 0
+            var dirty: UInt = 0
+            var count: UInt = 0
+            var candidate = pool.pointee.segments
+            while let segment = candidate {
+                candidate = segment.pointee.next
+                count += 1
+                if let broken = brokenSets(of: segment) { return broken }
+                used += UInt(segment.pointee.usableSliceCount - segment.pointee.freeCount)
+                dirty += UInt(segment.pointee.recentlyFreed.count + segment.pointee.aged.count)
+                if segmentMapEntry(segment.address) != segment.address { return "segment is not on the map" }
+                var slice = Int(Layout.reservedSlices)
+                let end = slice + Int(segment.pointee.usableSliceCount)
+                while slice < end {
+                    let page = Page(at: segment.address + UInt(slice) * Layout.recordByteCount)
+                    let slices = page.pointee.kind == PageKind.run ? Int(page.pointee.sliceCount) : 1
+                    if page.pointee.kind != PageKind.none {
+                        if segment.pointee.free.memberCount(slice, count: slices) != 0 {
+                            return "slice \(slice) is free and in use"
+                        }
+                        if page.pointee.kind == PageKind.small, let broken = brokenPage(page) { return broken }
+                    }
+                    slice += slices
+                }
+            }
+            if used != pool.pointee.usedSlices { return "used slices: \(used), recorded \(pool.pointee.usedSlices)" }
+            if dirty != pool.pointee.dirtySlices { return "dirty slices: \(dirty), recorded \(pool.pointee.dirtySlices)" }
+            return count == pool.pointee.segmentCount ? nil : "segments: \(count)"
+        }
+
+        private static func brokenSets(of segment: Segment) -> String? {
+            let free = segment.pointee.free.count
+            let recent = segment.pointee.recentlyFreed
+            let aged = segment.pointee.aged
+            if free != Int(segment.pointee.freeCount) { return "S3: \(free) free, \(segment.pointee.freeCount) counted" }
+            if segment.pointee.isAvailable != (free > 0) { return "S3: availability" }
+            if !SliceSet.intersection(recent, aged).isEmpty { return "S1: recent and aged overlap" }
+            let dirty = SliceSet.union(recent, aged)
+            if SliceSet.intersection(dirty, segment.pointee.free).count != dirty.count { return "S1: dirty but not free" }
+            var first = segment.pointee.free.firstMember(from: 0)
+            while first < SliceSet.capacity {
+                let end = segment.pointee.free.firstNonMember(from: first)
+                if end - first > Int(segment.pointee.longestRun) { return "S4: a run of \(end - first)" }
+                first = segment.pointee.free.firstMember(from: end)
+            }
+            return nil
+        }
+
+        private static func brokenPage(_ page: Page) -> String? {
+            let key = Process.state.pointee.linkKey
+            let capacity = page.pointee.capacity
+            var free: UInt32 = 0
+            var foreign: UInt32 = 0
+            var block = page.pointee.free
+            while block != 0 {
+                if block >> Layout.sliceShift == page.start >> Layout.sliceShift {
+                    if !page.hasBlock(atOffset: block - page.start) { return "a link leads into the middle of a block" }
+                    free += 1
+                } else {
+                    foreign += 1
+                }
+                if free > capacity { return "a free list that does not end" }
+                block = loadWord(block) ^ key
+            }
+            let word = page.pointee.remote.load(ordering: .acquiring)
+            let remote = UInt32(RemoteWord.count(word))
+            var walked: UInt32 = 0
+            block = remote == 0 ? 0 : page.start + RemoteWord.offset(word)
+            while block != 0, walked <= capacity {
+                walked += 1
+                block = loadWord(block) ^ key
+            }
+            if walked != remote { return "remote list of \(walked), counted \(remote)" }
+            let bias: UInt32 = page.pointee.isCurrent ? 1 : 0
+            let sum = page.pointee.used &- bias &+ free &+ (capacity - page.pointee.carved)
+            if sum != capacity || remote > page.pointee.used || foreign > 0 {
+                return "I1: used \(page.pointee.used), free \(free), remote \(remote), carved \(page.pointee.carved) "
+                    + "of \(capacity)"
+            }
+            let owner = page.pointee.owner.load(ordering: .relaxed)
+            let isListed = page.pointee.isCurrent || page.pointee.isQueued
+            if (owner & Ownership.full != 0) == isListed { return "I2: full mark and lists disagree" }
+            return nil
+        }
+
+        // MARK: - Heaps and mappings
+
+        private static func brokenHeap() -> String? {
+            var candidate = Process.state.pointee.heaps
+            while let heap = candidate {
+                candidate = heap.pointee.nextInRegistry
+                for sizeClass in 0..<SizeClasses.count {
+                    if let broken = brokenQueue(heap, sizeClass) { return "class \(sizeClass): \(broken)" }
+                }
+            }
+            return nil
+        }
+
+        private static func brokenQueue(_ heap: Heap, _ sizeClass: Int) -> String? {
+            let queue = heap.queue(sizeClass)
+            var previous: Page?
+            var candidate = queue.pointee.first
+            while let page = candidate {
+                candidate = page.pointee.next
+                if page.pointee.previous != previous { return "queue is not linked both ways" }
+                if page.heap != heap || !page.pointee.isQueued || Int(page.pointee.sizeClass) != sizeClass {
+                    return "a page in the wrong queue"
+                }
+                previous = page
+            }
+            if queue.pointee.last != previous { return "queue's end" }
+            let current = queue.pointee.current
+            if current != Page.none, current.heap != heap || !current.pointee.isCurrent { return "current page" }
+            var spares: UInt32 = 0
+            var block = queue.pointee.spare
+            while block != 0, spares <= queue.pointee.spareLimit {
+                spares += 1
+                block = loadWord(block) ^ heap.pointee.linkKey
+            }
+            if spares != queue.pointee.spareCount { return "I5: \(spares) spares, counted \(queue.pointee.spareCount)" }
+            for index in 0...(Layout.directLimit / 8) where SizeClasses.sizeClass(for: index * 8) == sizeClass {
+                let entry = heap.directEntry(index).pointee
+                if entry != current.address, entry != Page.none.address { return "direct entry \(index)" }
+            }
+            return nil
+        }
+
+        private static func brokenMapping() -> String? {
+            let pool = Process.poolPointer
+            var bytes: UInt = 0
+            var candidate = pool.pointee.liveMappings
+            while let page = candidate {
+                candidate = page.pointee.next
+                bytes += page.pointee.mappingByteCount
+                if segmentMapEntry(page.pointee.mappingAddress) != page.address { return "mapping is not on the map" }
+                if page.pointee.blockByteCount > page.pointee.mappingByteCount { return "mapping too small" }
+            }
+            if bytes != pool.pointee.mappingBytes { return "mappings hold \(bytes), counted \(pool.pointee.mappingBytes)" }
+            var cached: UInt = 0
+            candidate = pool.pointee.cachedMappings
+            while let page = candidate {
+                candidate = page.pointee.next
+                cached += page.pointee.mappingByteCount
+            }
+            return cached == pool.pointee.cachedMappingBytes ? nil : "cached mappings hold \(cached)"
+        }
+    }
+#endif

@@ -1,0 +1,76 @@
+// How a real program is tested: it runs under the system malloc, then on Mallow, in a folder that was prepared alike
+// for both, and must end alike and write the same, byte for byte, to standard output and to the files that
+// are named. The statistics of the second run prove that its blocks were Mallow's.
+
+import Foundation
+import Testing
+
+struct Comparison {
+    var command: Command
+    /// What the program must end with under both; a program that fails alike under both proves nothing.
+    var status: Int32 = 0
+    /// Whether the process that is started must have used Mallow and said so; else one that it started is enough.
+    var startsOneProcess = true
+    /// Files in the folder that the run leaves, to be compared too.
+    var files: [String] = []
+    /// Puts into the folder what the run needs.
+    var prepare: (URL) async throws -> Void = { _ in }
+    /// Whether standard error must be the same too.
+    var comparesErrors = true
+
+    init(_ arguments: String..., environment: [String: String] = [:]) {
+        command = Command()
+        command.arguments = arguments
+        command.environment = environment
+    }
+
+    /// Both runs; returns the one on Mallow, and what it wrote.
+    @discardableResult
+    func expectSame() async throws -> MallowRun {
+        var command = command
+        let name = command.arguments.joined(separator: " ").prefix(80)
+        // The same folder again, emptied: its path may end up in what a program writes.
+        let folder = try TemporaryFolder.make("work")
+        command.directory = folder
+        try await prepare(folder)
+        let plain = try await command.run()
+        let plainFiles = try contents(in: folder)
+        try #require(plain.ending == .exited(status), "\(name), under the system malloc: \(plain.summary)")
+
+        try FileManager.default.removeItem(at: folder)
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: false)
+        try await prepare(folder)
+        let run = try await command.runOnMallow()
+        #expect(run.outcome.ending == .exited(status), "\(name), on Mallow: \(run.outcome.summary)")
+        let difference = firstDifference(plain.output, run.outcome.output)
+        #expect(run.outcome.output == plain.output, "\(name): \(difference)")
+        if comparesErrors {
+            #expect(run.outcome.errorText == plain.errorText, "\(name)")
+        }
+        for (file, content) in try contents(in: folder) {
+            let before = try #require(plainFiles[file])
+            #expect(content == before, "\(name), \(file): \(firstDifference(before, content))")
+            #expect(!content.isEmpty, "\(name): \(file) is empty")
+        }
+        let proofs = startsOneProcess ? run.statistics.map { [$0] } ?? [] : run.processes
+        let proven = proofs.contains { $0.allocations > 0 }
+        #expect(proven, "\(name): no sign of Mallow in \(run.processes.count) processes")
+        return run
+    }
+
+    private func contents(in folder: URL) throws -> [String: Data] {
+        let pairs = try files.map { ($0, try Data(contentsOf: folder.appendingPathComponent($0))) }
+        return Dictionary(uniqueKeysWithValues: pairs)
+    }
+
+    private func firstDifference(_ first: Data, _ second: Data) -> String {
+        let place = zip(first, second).enumerated().first { $1.0 != $1.1 }?.offset ?? min(first.count, second.count)
+        let around = max(0, place - 40)
+        let (left, right) = (first.dropFirst(around).prefix(120), second.dropFirst(around).prefix(120))
+        return """
+            \(first.count) and \(second.count) bytes, different from byte \(place) on:
+            \(String(decoding: left, as: UTF8.self))
+            \(String(decoding: right, as: UTF8.self))
+            """
+    }
+}
