@@ -13,6 +13,8 @@ let wholeModule: [SwiftSetting] = [
 
 let embedded: [SwiftSetting] =
     wholeModule + [
+        // One object a module: what Scripts/build-library.sh links.
+        .unsafeFlags(["-num-threads", "0"], .when(configuration: .release)),
         .enableExperimentalFeature("Embedded"),
         .enableExperimentalFeature("SymbolLinkageMarkers"),
         .unsafeFlags([

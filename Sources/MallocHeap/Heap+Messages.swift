@@ -33,11 +33,11 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
                 page.sendToOwner()
                 continue
             }
-            receive(page, isFull: owner & Ownership.full != 0)
+            receive(page)
         }
     }
 
-    private func receive(_ page: Page, isFull: Bool) {
+    private func receive(_ page: Page) {
         let word = page.pointee.remote.exchange(0, ordering: .acquiringAndReleasing)
         let count = UInt32(truncatingIfNeeded: RemoteWord.count(word))
         if count > 0 {
@@ -57,11 +57,9 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
         if page.pointee.isCurrent { return }
         if page.pointee.used == 0 {
             if page.pointee.isQueued { remove(page) }
-            page.pointee.owner.store(ownerWord, ordering: .relaxed)
             if giveBackIfSettled(page) { return }
             append(page)
-        } else if isFull, page.pointee.free != 0 {
-            page.pointee.owner.store(ownerWord, ordering: .relaxed)
+        } else if !page.pointee.isQueued, page.pointee.free != 0 {
             append(page)
         }
     }

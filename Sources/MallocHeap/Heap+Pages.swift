@@ -71,13 +71,16 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
         page.pointee.isCurrent = false
         page.pointee.isQueued = false
         page.pointee.remote.store(0, ordering: .relaxed)
-        page.pointee.owner.store(ownerWord, ordering: .releasing)
+        page.pointee.owner.store(ownerWord(of: page, isListed: true), ordering: .releasing)
         page.pointee.kind = PageKind.small
         return page
     }
 
-    /// What a page with free blocks has as its owner.
-    var ownerWord: UInt { pointee.counters == nil ? address : address | Ownership.counted }
+    /// What a page of this heap has as its owner (I2). It is listed if it is current or in a queue.
+    func ownerWord(of page: Page, isListed: Bool) -> UInt {
+        if pointee.counters != nil { return address | Ownership.counted }
+        return isListed && page.pointee.blockByteCount <= Layout.directLimit ? address : address | Ownership.slow
+    }
 
     // MARK: - Current, full, queued
 
@@ -104,7 +107,7 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
     private func retireFull(_ page: Page) {
         page.pointee.isCurrent = false
         page.pointee.used &-= 1
-        page.pointee.owner.store(ownerWord | Ownership.full, ordering: .relaxed)
+        page.pointee.owner.store(ownerWord(of: page, isListed: false), ordering: .relaxed)
         queue(Int(page.pointee.sizeClass)).pointee.current = Page.none
         setDirectEntries(Int(page.pointee.sizeClass), to: Page.none)
     }
@@ -127,6 +130,7 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
         if let last = queue.pointee.last { last.pointee.next = page } else { queue.pointee.first = page }
         queue.pointee.last = page
         page.pointee.isQueued = true
+        page.pointee.owner.store(ownerWord(of: page, isListed: true), ordering: .relaxed)
     }
 
     func remove(_ page: Page) {
@@ -146,15 +150,14 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
 
     // MARK: - Freeing
 
-    /// A free by the owner that the hit path left: the page was full, or frees are counted.
-    func deallocateOwn(_ page: Page, _ block: UInt, isFull: Bool) {
+    /// A free by the owner that neither the hit path nor the spares took.
+    func deallocateOwn(_ page: Page, _ block: UInt) {
         if pointee.counters != nil { Counting.freed(page.pointee.blockByteCount) }
         storeWord(block, page.pointee.free ^ pointee.linkKey)
         page.pointee.free = block
         page.pointee.used &-= 1
-        if isFull {
+        if !page.pointee.isQueued, !page.pointee.isCurrent {
             pointee.isBusy = true
-            page.pointee.owner.store(ownerWord, ordering: .relaxed)
             append(page)
             pointee.isBusy = false
         }
@@ -167,14 +170,10 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
         while queue.pointee.spare != 0 {
             let block = queue.popSpare(key: pointee.linkKey)
             let page = Page(at: recordAddress(entry: segmentMapEntry(block), of: block))
-            let isFull = page.pointee.owner.load(ordering: .relaxed) & Ownership.full != 0
             storeWord(block, page.pointee.free ^ pointee.linkKey)
             page.pointee.free = block
             page.pointee.used &-= 1
-            if isFull {
-                page.pointee.owner.store(ownerWord, ordering: .relaxed)
-                append(page)
-            }
+            if !page.pointee.isQueued, !page.pointee.isCurrent { append(page) }
         }
     }
 

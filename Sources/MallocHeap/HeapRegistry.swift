@@ -100,8 +100,11 @@ enum HeapRegistry {
         for sizeClass in 0..<SizeClasses.count {
             let queue = heap.queue(sizeClass)
             queue.pointee.current = Page.none
-            queue.pointee.spareLimit = UInt32(
-                truncatingIfNeeded: max(2, min(32, Layout.sliceByteCount / SizeClasses.byteCount(of: sizeClass))))
+            let byteCount = SizeClasses.byteCount(of: sizeClass)
+            if byteCount > Layout.directLimit {
+                queue.pointee.spareLimit = UInt32(
+                    truncatingIfNeeded: min(32, Layout.spareByteLimit / byteCount))
+            }
         }
         heap.pointee.nextInRegistry = state.pointee.heaps
         state.pointee.heaps = heap
@@ -164,7 +167,7 @@ enum HeapRegistry {
         orphan.retireCurrent(sizeClass)
         guard let page = orphan.takeFirst(sizeClass) else { return nil }
         // Frees by other threads go on meanwhile: they read either owner, and a message to the old one is sent on.
-        page.pointee.owner.store(heap.ownerWord, ordering: .releasing)
+        page.pointee.owner.store(heap.ownerWord(of: page, isListed: true), ordering: .releasing)
         return page
     }
 

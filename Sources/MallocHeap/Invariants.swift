@@ -98,7 +98,8 @@
             }
             let owner = page.pointee.owner.load(ordering: .relaxed)
             let isListed = page.pointee.isCurrent || page.pointee.isQueued
-            if (owner & Ownership.full != 0) == isListed { return "I2: full mark and lists disagree" }
+            let expected = page.heap?.ownerWord(of: page, isListed: isListed)
+            if owner != expected { return "I2: owner's mark and lists disagree" }
             return nil
         }
 

@@ -35,6 +35,8 @@ enum Layout {
 
     /// Up to here `malloc` finds the page by one table look-up.
     static let directLimit: UInt = 1024
+    /// Of each class above that, a heap keeps so many bytes of freed blocks at hand: at least two blocks, at most 32.
+    static let spareByteLimit: UInt = 64 << 10
     /// Up to here blocks share a page with others of their class.
     static let smallLimit: UInt = 32 << 10
     /// Up to here a block is a run inside a segment; above, it has a mapping of its own.

@@ -17,14 +17,13 @@ extension Malloc {
         if hasHeap {
             let heap = currentHeap
             let queue = heap.queue(sizeClass)
+            if queue.pointee.spare != 0 { return rawPointer(queue.popSpare(key: heap.pointee.linkKey)) }
             let page = queue.pointee.current
             var block = page.pointee.free
             if block != 0 {
                 page.pointee.free = loadWord(block) ^ heap.pointee.linkKey
                 storeWord(block, 0)
                 page.pointee.used &+= 1
-            } else if queue.pointee.spare != 0 {
-                block = queue.popSpare(key: heap.pointee.linkKey)
             } else {
                 block = heap.refillAndAllocate(sizeClass)
             }
@@ -87,7 +86,7 @@ extension Malloc {
             let heap = currentHeap
             let owner = page.pointee.owner.load(ordering: .relaxed)
             if owner & ~Ownership.mask == heap.address {
-                heap.deallocateOwn(page, address, isFull: owner & Ownership.full != 0)
+                heap.deallocateOwn(page, address)
                 return
             }
             heap.pointee.remoteFrees &+= 1
@@ -98,13 +97,14 @@ extension Malloc {
         deallocateRemote(page, address)
     }
 
-    /// The commonest of the slow cases: a block of this heap's, on a page that is full. It is kept for the next allocation
-    /// of its class, so that a program which replaces blocks at random does not move pages between lists at every step.
+    /// The commonest of the slow cases: a block of this heap's of more than 1 KiB. It is kept for the next allocation of its
+    /// class: such pages have few blocks, and a program that replaces blocks at random would else move pages between full
+    /// and queued at every step.
     @inline(__always)
     private static func keepAsSpare(_ address: UInt) -> Bool {
         let page = Page(at: recordAddress(entry: segmentMapEntry(address), of: address))
         let heap = currentHeap
-        guard page.ownerOnHitPath == heap.address | Ownership.full else { return false }
+        guard page.ownerOnHitPath == heap.address | Ownership.slow else { return false }
         guard page.hasBlock(atOffset: address & (Layout.sliceByteCount &- 1)), !LinkTag.isOn(block: address) else {
             return false
         }

@@ -4,10 +4,11 @@
 // Invariants of a page (checked by `checkInvariants`):
 //   I1  used + blocks on `free` + blocks on `remote` + blocks not yet carved == capacity (+ 1 on `used` while the page is
 //       the current one of its class: a current page that runs empty must not be given back from `free`'s hit path)
-//   I2  `owner` is the heap's address, plus `Ownership.full` while the page has no free block and is in no queue
+//   I2  `owner` is the heap's address, plus `Ownership.slow` on a page whose frees take the slow path: one of blocks up
+//       to 1 KiB while it has no free block and is in no queue, one of larger blocks always
 //   I3  only the owner touches the first cache line, but for reads of `owner`; others write the second one only
 //   I4  a page is on its heap's `messages` exactly while bit 0 of `remote` is set, and is not given back before it is off
-//   I5  a spare block counts as used on its page, which is full: it is neither on `free` nor in a message
+//   I5  a spare block counts as used on its page: it is neither on `free` nor in a message; pages of up to 1 KiB have none
 
 import CMallowShims
 import Synchronization
@@ -17,7 +18,7 @@ typealias Heap = UnsafeMutablePointer<HeapRecord>
 typealias Segment = UnsafeMutablePointer<SegmentRecord>
 
 enum Ownership {
-    static let full: UInt = 1
+    static let slow: UInt = 1
     /// Statistics are on: every free takes the slow path, which counts.
     static let counted: UInt = 2
     static let mask: UInt = 3
@@ -106,16 +107,16 @@ enum HeapState: UInt8 {
     case frozen
 }
 
-/// What a heap has of a class: pages with free blocks (the current one, then a queue, oldest first), and a few spare
-/// blocks of pages that have no other.
+/// What a heap has of a class: pages with free blocks (the current one, then a queue, oldest first), and for classes of
+/// more than 1 KiB a few spare blocks.
 struct ClassQueue {
     var current: Page
     var first: Page?
     var last: Page?
-    /// Blocks that were freed on full pages, newest first. Their pages still count them as used (I5).
+    /// The blocks freed last, newest first, whatever their pages, which still count them as used (I5).
     var spare: UInt
     var spareCount: UInt32
-    /// Beyond so many, a freed block makes its page one with free blocks again.
+    /// Beyond so many, a block goes back to its page's free list.
     var spareLimit: UInt32
 }
 

@@ -1,6 +1,6 @@
-// How a real program is tested: it runs under the system malloc, then on Mallow, in a folder that was prepared alike
-// for both, and must end alike and write the same, byte for byte, to standard output and to the files that
-// are named. The statistics of the second run prove that its blocks were Mallow's.
+// How a real program is tested: it runs under the system malloc, then on Mallow without and with statistics, in a
+// folder that was prepared alike for all, and must end alike and write the same, byte for byte, to standard output and
+// to the files that are named. The statistics prove that its blocks were Mallow's.
 
 import Foundation
 import Testing
@@ -24,7 +24,7 @@ struct Comparison {
         command.environment = environment
     }
 
-    /// Both runs; returns the one on Mallow, and what it wrote.
+    /// All runs; returns the one on Mallow with statistics.
     @discardableResult
     func expectSame() async throws -> MallowRun {
         var command = command
@@ -37,25 +37,38 @@ struct Comparison {
         let plainFiles = try contents(in: folder)
         try #require(plain.ending == .exited(status), "\(name), under the system malloc: \(plain.summary)")
 
+        // Once as users run it, and once with statistics: the proof, and another path through malloc.
+        let preloaded = try command.preloaded()
+        try await renew(folder)
+        try expectSame(try await preloaded.run(), plain, plainFiles, folder, "\(name), on Mallow")
+        try await renew(folder)
+        let run = try await command.runOnMallow()
+        try expectSame(run.outcome, plain, plainFiles, folder, "\(name), with statistics")
+        let proofs = startsOneProcess ? run.statistics.map { [$0] } ?? [] : run.processes
+        let proven = proofs.contains { $0.allocations > 0 }
+        #expect(proven, "\(name): no sign of Mallow in \(run.processes.count) processes")
+        return run
+    }
+
+    private func renew(_ folder: URL) async throws {
         try FileManager.default.removeItem(at: folder)
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: false)
         try await prepare(folder)
-        let run = try await command.runOnMallow()
-        #expect(run.outcome.ending == .exited(status), "\(name), on Mallow: \(run.outcome.summary)")
-        let difference = firstDifference(plain.output, run.outcome.output)
-        #expect(run.outcome.output == plain.output, "\(name): \(difference)")
+    }
+
+    private func expectSame(
+        _ outcome: Outcome, _ plain: Outcome, _ plainFiles: [String: Data], _ folder: URL, _ name: String
+    ) throws {
+        #expect(outcome.ending == .exited(status), "\(name): \(outcome.summary)")
+        #expect(outcome.output == plain.output, "\(name): \(firstDifference(plain.output, outcome.output))")
         if comparesErrors {
-            #expect(run.outcome.errorText == plain.errorText, "\(name)")
+            #expect(outcome.errorText == plain.errorText, "\(name)")
         }
         for (file, content) in try contents(in: folder) {
             let before = try #require(plainFiles[file])
             #expect(content == before, "\(name), \(file): \(firstDifference(before, content))")
             #expect(!content.isEmpty, "\(name): \(file) is empty")
         }
-        let proofs = startsOneProcess ? run.statistics.map { [$0] } ?? [] : run.processes
-        let proven = proofs.contains { $0.allocations > 0 }
-        #expect(proven, "\(name): no sign of Mallow in \(run.processes.count) processes")
-        return run
     }
 
     private func contents(in folder: URL) throws -> [String: Data] {

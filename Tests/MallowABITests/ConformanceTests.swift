@@ -1,6 +1,6 @@
 // The whole malloc family, against C and C++ programs that know nothing of Mallow. Each runs under the system malloc
-// first: what fails there is a mistake in the program. Then it runs on Mallow, and the statistics that Mallow leaves
-// prove that it did.
+// first: what fails there is a mistake in the program. Then it runs on Mallow, once as users run it and once with
+// statistics, which prove that it did, and which malloc counts on another path.
 
 import Foundation
 import FoundationXML
@@ -57,8 +57,9 @@ import Testing
         var command = Command(program.path)
         command.arguments += arguments
         expectConforming(try await command.run(), "the system malloc")
+        expectConforming(try await command.preloaded().run(), "Mallow")
         let run = try await command.runOnMallow()
-        expectConforming(run.outcome, "Mallow")
+        expectConforming(run.outcome, "Mallow with statistics")
         #expect(try #require(run.statistics).allocations > 0)
     }
 

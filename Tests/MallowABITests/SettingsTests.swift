@@ -126,6 +126,29 @@ import Testing
         #expect(printed.errorText.contains("mallow"), "\(printed.errorText)")
     }
 
+    /// The signal comes hundreds of times, to threads in the middle of malloc and free: none may wait for itself.
+    @Test func printsAmidstAllocations() async throws {
+        let folder = try TemporaryFolder.make("storm")
+        var command = try Command(await Workshop.shared.program("signal_storm.c").path).preloaded()
+        command.environment["MALLOW_STATS"] = folder.path + "/%p.json"
+        command.environment["MALLOW_STATS_SIGNAL"] = "USR2"
+        command.timeLimit = 60
+        let outcome = try await command.run()
+        #expect(outcome.succeeded && outcome.lines.last?.hasSuffix(" 0 failed") == true, "\(outcome.summary)")
+        #expect(outcome.errorText == "")
+        let files = try FileManager.default.contentsOfDirectory(atPath: folder.path)
+        #expect(files == ["\(outcome.process).json"])
+    }
+
+    /// A program may have no standard error, or have made something else of descriptor 2.
+    @Test func toleratesClosedDescriptors() async throws {
+        let program = try await Workshop.shared.program("settings.c").path
+        var command = try Command("bash", "-c", "exec \(program) 100 50 2>&-").preloaded()
+        command.environment["MALLOW_STATS"] = "1"
+        let outcome = try await command.run()
+        #expect(outcome.succeeded && outcome.text == "done\n" && outcome.errorText == "", "\(outcome.summary)")
+    }
+
     /// Each is said once, on one line that names it, and the program runs as ever.
     @Test(arguments: [
         ("MALLOW_FOO", "1"), ("MALLOW_", "x"), ("MALLOW_STATSS", "1"), ("MALLOW_STATS_SIGNAL", "NOSUCH"),

@@ -33,7 +33,7 @@ struct ChildProcess {
         let start = monotonicSeconds()
         let processID = forkProcess()
         if processID == 0 {
-            becomeProgram(path, arguments, environment, redirection, mask, reportingTo: ends.writing)
+            becomeProgram(path, arguments, environment, redirection, reportingTo: ends.writing)
         }
         let failure = errno
         close(ends.writing)
@@ -90,13 +90,12 @@ struct ChildProcess {
     /// In the new process. No allocation and no lock from here on: only what may be called after `fork`.
     private static func becomeProgram(
         _ path: String, _ arguments: CStringArray, _ environment: CStringArray, _ redirection: Redirection,
-        _ mask: sigset_t,
         reportingTo report: Int32
     ) -> Never {
         if let input = redirection.input { dup2(input, STDIN_FILENO) }
         if let output = redirection.output { dup2(output, STDOUT_FILENO) }
         if let error = redirection.error { dup2(error, STDERR_FILENO) }
-        giveBackSignals(mask: mask)
+        giveBackSignals()
         // Fails, and brings in the pages that the real one needs, so that the floor is read as late as can be.
         execve("", arguments.pointers, environment.pointers)
         var usage = rusage()

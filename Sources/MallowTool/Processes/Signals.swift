@@ -15,6 +15,7 @@ enum SignalState {
     /// The last signal that the tool got; zero if none.
     nonisolated(unsafe) static var received: Int32 = 0
     /// What the tool itself had inherited, which its programs inherit in turn.
+    nonisolated(unsafe) static var inheritedMask = sigset_t()
     nonisolated(unsafe) static var inheritedPipeAction = sigaction()
     nonisolated(unsafe) static var inheritedChildAction = sigaction()
 }
@@ -44,11 +45,16 @@ func takeOverSignals() {
     // Were SIGCHLD ignored, `wait4` would find nothing. The handler only makes `poll` return.
     var note = action { _, _, _ in }
     sigaction(SIGCHLD, &note, &SignalState.inheritedChildAction)
+    // A parent may have left signals blocked. The program inherits that, but the tool must hear them to pass them on.
+    var heard = sigset_t()
+    sigemptyset(&heard)
+    for signal in forwardedSignals + [SIGCHLD] { sigaddset(&heard, signal) }
+    sigprocmask(SIG_UNBLOCK, &heard, &SignalState.inheritedMask)
 }
 
 /// In the new process, before `execve`: signals as the tool found them. `execve` itself resets those that have a handler,
 /// but between unblocking and `execve` none of ours may run.
-func giveBackSignals(mask: sigset_t) {
+func giveBackSignals() {
     for signal in forwardedSignals {
         var current = sigaction()
         sigaction(signal, nil, &current)
@@ -56,8 +62,7 @@ func giveBackSignals(mask: sigset_t) {
     }
     sigaction(SIGPIPE, &SignalState.inheritedPipeAction, nil)
     sigaction(SIGCHLD, &SignalState.inheritedChildAction, nil)
-    var mask = mask
-    sigprocmask(SIG_SETMASK, &mask, nil)
+    sigprocmask(SIG_SETMASK, &SignalState.inheritedMask, nil)
 }
 
 /// Blocks every signal and returns what was blocked before.

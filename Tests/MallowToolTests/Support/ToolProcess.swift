@@ -60,7 +60,14 @@ final class RunningTool {
         }
     }
 
+    /// Waits for the end; after half a minute the tool is killed and the test has failed.
     func result() throws -> ToolResult {
+        let deadline = Date(timeIntervalSinceNow: 30)
+        while process.isRunning, Date() < deadline { usleep(1000) }
+        if process.isRunning {
+            kill(process.processIdentifier, SIGKILL)
+            Issue.record("mallow \(process.arguments ?? []) did not end")
+        }
         process.waitUntilExit()
         return ToolResult(
             status: process.terminationStatus,
