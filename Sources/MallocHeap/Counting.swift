@@ -19,10 +19,7 @@ enum Counting {
             let counters = Process.metadata(byteCount: UInt(SizeClasses.count * MemoryLayout<HeapCounters>.stride))
             Process.poolLock.release()
             heap.pointee.counters = UnsafeMutablePointer(bitPattern: counters)
-            for sizeClass in 0..<SizeClasses.count {
-                heap.releaseSpares(sizeClass)
-                heap.setDirectEntries(sizeClass, to: Page.none)
-            }
+            for sizeClass in 0..<SizeClasses.count { heap.setDirectEntries(sizeClass, to: Page.none) }
         }
         Process.forEachPage { page in
             guard page.pointee.kind == PageKind.small else {

@@ -54,14 +54,7 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
             page.pointee.free = first
             page.pointee.used &-= count
         }
-        if page.pointee.isCurrent { return }
-        if page.pointee.used == 0 {
-            if page.pointee.isQueued { remove(page) }
-            if giveBackIfSettled(page) { return }
-            append(page)
-        } else if !page.pointee.isQueued, page.pointee.free != 0 {
-            append(page)
-        }
+        if page.pointee.used == 0 { giveBack(page) }
     }
 
     // MARK: - Housekeeping
@@ -82,28 +75,16 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
         HeapRegistry.lookAfterOneOrphan()
     }
 
-    /// Gives back every page that holds no live block, the current ones too. O(classes), and pages given back.
+    /// Gives back every page that holds no live block, the current ones too: those are the only ones that can be empty,
+    /// but for what messages tell. O(classes), and pages given back.
     func giveBackEmptyPages() {
         drainMessages()
         for sizeClass in 0..<SizeClasses.count {
-            releaseSpares(sizeClass)
-            let page = queue(sizeClass).pointee.current
-            if page != Page.none, page.pointee.used == 1 || page.hasOnlyRemoteFreed { retireCurrent(sizeClass) }
-            var candidate = queue(sizeClass).pointee.first
-            while let page = candidate {
-                candidate = page.pointee.next
-                if page.pointee.used != 0 { continue }
-                remove(page)
-                if !giveBackIfSettled(page) { append(page) }
-            }
+            let page = pages(sizeClass).pointee.current
+            guard page != Page.none, page.pointee.used == 1 else { continue }
+            // The extra one goes with the title (I1).
+            remove(page)
+            if page.pointee.remote.load(ordering: .acquiring) == 0 { SlicePool.give(page: page) } else { insert(page) }
         }
-    }
-}
-
-extension UnsafeMutablePointer where Pointee == PageRecord {
-    /// A current page whose blocks are all on the free list or in a message to come.
-    fileprivate var hasOnlyRemoteFreed: Bool {
-        let word = pointee.remote.load(ordering: .relaxed)
-        return RemoteWord.count(word) > 0 && UInt(pointee.used) &- 1 == RemoteWord.count(word)
     }
 }

@@ -1,8 +1,12 @@
 // A heap's pages: which one is allocated from, what happens when it has no free block left, and when it has nothing else.
 //
-// A page's life: taken from the pool → current (one a class) → full → queued, once a block of it is freed → current again,
-// or empty and given back. The current page carries one extra on `used` (I1), so that a program which frees and allocates
-// the same block over and over stays on the hit paths.
+// The pages of a class form a ring. One of them is current: `malloc` takes its blocks. Frees push onto whatever page the
+// block is of and touch no list, full page or not, so that they always take the hit path. When the current page is used
+// up, the ring is searched from it onwards, a bounded number of steps, for one that blocks have been freed on meanwhile;
+// if none is met the class gets a page more. So each page waits a whole turn of the ring and gathers free blocks.
+//
+// The current page carries one extra on `used` (I1): a program that frees and allocates the same block over and over does
+// not give the page back each time. Any other page whose last block is freed leaves the ring at once.
 
 import CMallowShims
 import Synchronization
@@ -11,36 +15,20 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
     /// A block of a class whose current page has no free block; 0 when the kernel has no memory. Only the owner calls it.
     @inline(never)
     func refillAndAllocate(_ sizeClass: Int) -> UInt {
+        let current = pages(sizeClass).pointee.current
+        if current != Page.none, current.pointee.carved < current.pointee.capacity || current.hasRemote {
+            if current.collectRemote() || current.carve(key: pointee.linkKey) { return pop(current) }
+        }
         pointee.isBusy = true
-        let savedErrno = mallow_errno()
-        defer {
-            mallow_set_errno(savedErrno)
+        var found = findPage(sizeClass)
+        if found == nil { found = findElsewhere(sizeClass) }
+        guard let page = found else {
             pointee.isBusy = false
+            return 0
         }
-        while true {
-            let page = queue(sizeClass).pointee.current
-            if page != Page.none {
-                if page.pointee.free != 0 || page.collectRemote() || page.carve(key: pointee.linkKey) {
-                    return pop(page)
-                }
-                retireFull(page)
-            }
-            housekeepIfDue()
-            // Messages last: the longer they wait, the more blocks come with each.
-            var next = takeFirst(sizeClass)
-            if next == nil, pointee.messages.load(ordering: .relaxed) != 0 {
-                drainMessages()
-                next = takeFirst(sizeClass)
-            }
-            if let next {
-                makeCurrent(next)
-            } else if let stolen = HeapRegistry.takePageFromOrphan(sizeClass, for: self) {
-                makeCurrent(stolen)
-            } else {
-                guard let fresh = makePage(sizeClass) else { return 0 }
-                makeCurrent(fresh)
-            }
-        }
+        makeCurrent(page)
+        pointee.isBusy = false
+        return pop(page)
     }
 
     @inline(__always)
@@ -55,6 +43,38 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
         return block
     }
 
+    /// The next page of the ring, within `searchLimit` steps, that has a free block.
+    private func findPage(_ sizeClass: Int) -> Page? {
+        let current = pages(sizeClass).pointee.current
+        if current == Page.none { return nil }
+        var page = current
+        var steps = Layout.searchLimit
+        while steps > 0 {
+            guard let next = page.pointee.next, next != current else { return nil }
+            page = next
+            if page.pointee.free != 0 || page.collectRemote() { return page }
+            steps &-= 1
+        }
+        // The search goes on from here the next time: the ring turns on.
+        setCurrent(sizeClass, to: page)
+        return nil
+    }
+
+    /// A page with a free block from where the ring was not searched: what other threads freed, an ended thread's page,
+    /// or a new one. It is in the ring. Nil when the kernel has no memory.
+    private func findElsewhere(_ sizeClass: Int) -> Page? {
+        let savedErrno = mallow_errno()
+        defer { mallow_set_errno(savedErrno) }
+        housekeepIfDue()
+        if pointee.messages.load(ordering: .relaxed) != 0 {
+            drainMessages()
+            if let page = findPage(sizeClass) { return page }
+        }
+        let page = HeapRegistry.takePageFromOrphan(sizeClass, for: self) ?? makePage(sizeClass)
+        if let page { insert(page) }
+        return page
+    }
+
     private func makePage(_ sizeClass: Int) -> Page? {
         guard let run = SlicePool.take(sliceCount: 1) else { return nil }
         let page = run.page
@@ -65,31 +85,40 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
         page.pointee.blockByteCount = byteCount
         page.pointee.capacity = UInt32(truncatingIfNeeded: Layout.sliceByteCount / byteCount)
         page.pointee.carved = 0
-        page.pointee.next = nil
-        page.pointee.previous = nil
         page.pointee.sizeClass = UInt8(truncatingIfNeeded: sizeClass)
         page.pointee.isCurrent = false
-        page.pointee.isQueued = false
         page.pointee.remote.store(0, ordering: .relaxed)
-        page.pointee.owner.store(ownerWord(of: page, isListed: true), ordering: .releasing)
+        page.pointee.owner.store(ownerWord, ordering: .releasing)
         page.pointee.kind = PageKind.small
+        _ = page.carve(key: pointee.linkKey)
         return page
     }
 
-    /// What a page of this heap has as its owner (I2). It is listed if it is current or in a queue.
-    func ownerWord(of page: Page, isListed: Bool) -> UInt {
-        if pointee.counters != nil { return address | Ownership.counted }
-        return isListed && page.pointee.blockByteCount <= Layout.directLimit ? address : address | Ownership.slow
+    /// What the pages of this heap have as their owner.
+    var ownerWord: UInt { pointee.counters == nil ? address : address | Ownership.counted }
+
+    // MARK: - The ring
+
+    private func makeCurrent(_ page: Page) {
+        setCurrent(Int(page.pointee.sizeClass), to: page)
     }
 
-    // MARK: - Current, full, queued
-
-    func makeCurrent(_ page: Page) {
-        page.pointee.isCurrent = true
-        page.pointee.used &+= 1
-        let sizeClass = Int(page.pointee.sizeClass)
-        queue(sizeClass).pointee.current = page
+    /// Makes a page of the ring the one that is allocated from, or none.
+    private func setCurrent(_ sizeClass: Int, to page: Page) {
+        let pages = self.pages(sizeClass)
+        let old = pages.pointee.current
+        if old == page { return }
+        if old != Page.none {
+            old.pointee.isCurrent = false
+            old.pointee.used &-= 1
+        }
+        pages.pointee.current = page
+        if page != Page.none {
+            page.pointee.isCurrent = true
+            page.pointee.used &+= 1
+        }
         setDirectEntries(sizeClass, to: page)
+        if old != Page.none, old.pointee.used == 0 { giveBack(old) }
     }
 
     /// The direct table leads to the current page, unless every allocation must be counted.
@@ -104,98 +133,75 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
         }
     }
 
-    private func retireFull(_ page: Page) {
-        page.pointee.isCurrent = false
-        page.pointee.used &-= 1
-        page.pointee.owner.store(ownerWord(of: page, isListed: false), ordering: .relaxed)
-        queue(Int(page.pointee.sizeClass)).pointee.current = Page.none
-        setDirectEntries(Int(page.pointee.sizeClass), to: Page.none)
+    /// Puts a page behind the current one.
+    func insert(_ page: Page) {
+        let current = pages(Int(page.pointee.sizeClass)).pointee.current
+        if current == Page.none {
+            page.pointee.next = page
+            page.pointee.previous = page
+            setCurrent(Int(page.pointee.sizeClass), to: page)
+            return
+        }
+        let next = current.pointee.next.unsafelyUnwrapped
+        page.pointee.previous = current
+        page.pointee.next = next
+        next.pointee.previous = page
+        current.pointee.next = page
     }
 
-    /// Stops allocating from the current page of a class, full or not; it goes to the queue.
-    func retireCurrent(_ sizeClass: Int) {
-        let page = queue(sizeClass).pointee.current
-        guard page != Page.none else { return }
-        page.pointee.isCurrent = false
-        page.pointee.used &-= 1
-        queue(sizeClass).pointee.current = Page.none
-        setDirectEntries(sizeClass, to: Page.none)
-        append(page)
-    }
-
-    func append(_ page: Page) {
-        let queue = self.queue(Int(page.pointee.sizeClass))
-        page.pointee.next = nil
-        page.pointee.previous = queue.pointee.last
-        if let last = queue.pointee.last { last.pointee.next = page } else { queue.pointee.first = page }
-        queue.pointee.last = page
-        page.pointee.isQueued = true
-        page.pointee.owner.store(ownerWord(of: page, isListed: true), ordering: .relaxed)
-    }
-
+    /// Takes a page out of its ring. If it is the current one, the next is current then.
     func remove(_ page: Page) {
-        let queue = self.queue(Int(page.pointee.sizeClass))
-        let next = page.pointee.next
-        let previous = page.pointee.previous
-        if let next { next.pointee.previous = previous } else { queue.pointee.last = previous }
-        if let previous { previous.pointee.next = next } else { queue.pointee.first = next }
-        page.pointee.isQueued = false
+        let sizeClass = Int(page.pointee.sizeClass)
+        let next = page.pointee.next.unsafelyUnwrapped
+        let previous = page.pointee.previous.unsafelyUnwrapped
+        previous.pointee.next = next
+        next.pointee.previous = previous
+        if page.pointee.isCurrent {
+            let pages = self.pages(sizeClass)
+            page.pointee.isCurrent = false
+            page.pointee.used &-= 1
+            pages.pointee.current = Page.none
+            if next == page {
+                setDirectEntries(sizeClass, to: Page.none)
+            } else {
+                setCurrent(sizeClass, to: next)
+            }
+        }
     }
 
-    func takeFirst(_ sizeClass: Int) -> Page? {
-        guard let page = queue(sizeClass).pointee.first else { return nil }
+    /// Gives back a page without a live block, unless a message about it is under way (I4): then whoever takes the message
+    /// does it.
+    func giveBack(_ page: Page) {
+        guard page.pointee.remote.load(ordering: .acquiring) == 0 else { return }
         remove(page)
-        return page
+        SlicePool.give(page: page)
+    }
+
+    /// Takes a page with a free block out of its ring, for another heap. Within `searchLimit` steps.
+    func takePage(_ sizeClass: Int) -> Page? {
+        var page = pages(sizeClass).pointee.current
+        var steps = Layout.searchLimit
+        while page != Page.none, steps > 0 {
+            if page.pointee.free != 0 || page.collectRemote() || page.carve(key: pointee.linkKey) {
+                remove(page)
+                return page
+            }
+            page = page.pointee.next.unsafelyUnwrapped
+            steps &-= 1
+        }
+        if page != Page.none { setCurrent(sizeClass, to: page) }
+        return nil
     }
 
     // MARK: - Freeing
 
-    /// A free by the owner that neither the hit path nor the spares took.
+    /// A free by the owner that the hit path left, because frees are counted.
     func deallocateOwn(_ page: Page, _ block: UInt) {
         if pointee.counters != nil { Counting.freed(page.pointee.blockByteCount) }
         storeWord(block, page.pointee.free ^ pointee.linkKey)
         page.pointee.free = block
         page.pointee.used &-= 1
-        if !page.pointee.isQueued, !page.pointee.isCurrent {
-            pointee.isBusy = true
-            append(page)
-            pointee.isBusy = false
-        }
         if page.pointee.used == 0 { Malloc.pageBecameEmpty(page) }
-    }
-
-    /// Frees the spare blocks of a class for good: their pages have free blocks again, or are given back.
-    func releaseSpares(_ sizeClass: Int) {
-        let queue = self.queue(sizeClass)
-        while queue.pointee.spare != 0 {
-            let block = queue.popSpare(key: pointee.linkKey)
-            let page = Page(at: recordAddress(entry: segmentMapEntry(block), of: block))
-            storeWord(block, page.pointee.free ^ pointee.linkKey)
-            page.pointee.free = block
-            page.pointee.used &-= 1
-            if !page.pointee.isQueued, !page.pointee.isCurrent { append(page) }
-        }
-    }
-
-    /// Gives back a page without a live block, unless a message about it is still under way: then whoever takes the
-    /// message does it. The page is in no queue.
-    func giveBackIfSettled(_ page: Page) -> Bool {
-        guard page.pointee.remote.load(ordering: .acquiring) == 0 else { return false }
-        SlicePool.give(page: page)
-        return true
-    }
-}
-
-extension UnsafeMutablePointer where Pointee == ClassQueue {
-    @inline(__always)
-    func popSpare(key: UInt) -> UInt {
-        let block = pointee.spare
-        let next = loadWord(block) ^ key
-        if next &>> UInt(MALLOW_ADDRESS_BITS) != 0 { Misuse.corruptedLink(block) }
-        pointee.spare = next
-        pointee.spareCount &-= 1
-        storeWord(block, 0)
-        return block
     }
 }
 
@@ -206,16 +212,16 @@ extension Malloc {
         let savedErrno = mallow_errno()
         let heap = currentHeap
         heap.pointee.isBusy = true
-        if page.pointee.isQueued {
-            heap.remove(page)
-            if !heap.giveBackIfSettled(page) { heap.append(page) }
-        }
+        heap.giveBack(page)
         heap.pointee.isBusy = false
         mallow_set_errno(savedErrno)
     }
 }
 
 extension UnsafeMutablePointer where Pointee == PageRecord {
+    @inline(__always)
+    var hasRemote: Bool { RemoteWord.count(pointee.remote.load(ordering: .relaxed)) > 0 }
+
     /// Takes over what other threads freed, when the page has no free block of its own: O(1). False if there is none.
     func collectRemote() -> Bool {
         var word = pointee.remote.load(ordering: .relaxed)

@@ -97,15 +97,7 @@ enum HeapRegistry {
         heap.pointee.linkKey = state.pointee.linkKey
         heap.pointee.counters = UnsafeMutablePointer(bitPattern: counters)
         for index in 0..<HeapTables.directCount { heap.directEntry(index).pointee = Page.none.address }
-        for sizeClass in 0..<SizeClasses.count {
-            let queue = heap.queue(sizeClass)
-            queue.pointee.current = Page.none
-            let byteCount = SizeClasses.byteCount(of: sizeClass)
-            if byteCount > Layout.directLimit {
-                queue.pointee.spareLimit = UInt32(
-                    truncatingIfNeeded: min(32, Layout.spareByteLimit / byteCount))
-            }
-        }
+        for sizeClass in 0..<SizeClasses.count { heap.pages(sizeClass).pointee.current = Page.none }
         heap.pointee.nextInRegistry = state.pointee.heaps
         state.pointee.heaps = heap
         state.pointee.heapCount &+= 1
@@ -164,10 +156,9 @@ enum HeapRegistry {
         defer { Process.registryLock.release() }
         guard let orphan = rotateOrphans() else { return nil }
         if orphan.pointee.messages.load(ordering: .relaxed) != 0 { orphan.drainMessages() }
-        orphan.retireCurrent(sizeClass)
-        guard let page = orphan.takeFirst(sizeClass) else { return nil }
+        guard let page = orphan.takePage(sizeClass) else { return nil }
         // Frees by other threads go on meanwhile: they read either owner, and a message to the old one is sent on.
-        page.pointee.owner.store(heap.ownerWord(of: page, isListed: true), ordering: .releasing)
+        page.pointee.owner.store(heap.ownerWord, ordering: .releasing)
         return page
     }
 

@@ -96,10 +96,10 @@
                 return "I1: used \(page.pointee.used), free \(free), remote \(remote), carved \(page.pointee.carved) "
                     + "of \(capacity)"
             }
-            let owner = page.pointee.owner.load(ordering: .relaxed)
-            let isListed = page.pointee.isCurrent || page.pointee.isQueued
-            let expected = page.heap?.ownerWord(of: page, isListed: isListed)
-            if owner != expected { return "I2: owner's mark and lists disagree" }
+            if page.pointee.owner.load(ordering: .relaxed) != page.heap?.ownerWord { return "I2: owner" }
+            guard let next = page.pointee.next, let previous = page.pointee.previous,
+                next.pointee.previous == page, previous.pointee.next == page
+            else { return "I2: the ring is not linked both ways" }
             return nil
         }
 
@@ -110,34 +110,23 @@
             while let heap = candidate {
                 candidate = heap.pointee.nextInRegistry
                 for sizeClass in 0..<SizeClasses.count {
-                    if let broken = brokenQueue(heap, sizeClass) { return "class \(sizeClass): \(broken)" }
+                    if let broken = brokenRing(heap, sizeClass) { return "class \(sizeClass): \(broken)" }
                 }
             }
             return nil
         }
 
-        private static func brokenQueue(_ heap: Heap, _ sizeClass: Int) -> String? {
-            let queue = heap.queue(sizeClass)
-            var previous: Page?
-            var candidate = queue.pointee.first
-            while let page = candidate {
-                candidate = page.pointee.next
-                if page.pointee.previous != previous { return "queue is not linked both ways" }
-                if page.heap != heap || !page.pointee.isQueued || Int(page.pointee.sizeClass) != sizeClass {
-                    return "a page in the wrong queue"
-                }
-                previous = page
+        private static func brokenRing(_ heap: Heap, _ sizeClass: Int) -> String? {
+            let current = heap.pages(sizeClass).pointee.current
+            if current != Page.none {
+                if !current.pointee.isCurrent { return "the current page does not know it" }
+                var page = current
+                repeat {
+                    if page.heap != heap || Int(page.pointee.sizeClass) != sizeClass { return "a page in the wrong ring" }
+                    if page.pointee.isCurrent != (page == current) { return "two current pages" }
+                    page = page.pointee.next.unsafelyUnwrapped
+                } while page != current
             }
-            if queue.pointee.last != previous { return "queue's end" }
-            let current = queue.pointee.current
-            if current != Page.none, current.heap != heap || !current.pointee.isCurrent { return "current page" }
-            var spares: UInt32 = 0
-            var block = queue.pointee.spare
-            while block != 0, spares <= queue.pointee.spareLimit {
-                spares += 1
-                block = loadWord(block) ^ heap.pointee.linkKey
-            }
-            if spares != queue.pointee.spareCount { return "I5: \(spares) spares, counted \(queue.pointee.spareCount)" }
             for index in 0...(Layout.directLimit / 8) where SizeClasses.sizeClass(for: index * 8) == sizeClass {
                 let entry = heap.directEntry(index).pointee
                 if entry != current.address, entry != Page.none.address { return "direct entry \(index)" }

@@ -35,14 +35,14 @@ enum Layout {
 
     /// Up to here `malloc` finds the page by one table look-up.
     static let directLimit: UInt = 1024
-    /// Of each class above that, a heap keeps so many bytes of freed blocks at hand: at least two blocks, at most 32.
-    static let spareByteLimit: UInt = 64 << 10
     /// Up to here blocks share a page with others of their class.
     static let smallLimit: UInt = 32 << 10
     /// Up to here a block is a run inside a segment; above, it has a mapping of its own.
     static let runLimit: UInt = 16 << 20
     /// A run that grows beyond this by `realloc` moves, by remapping, to a mapping that can grow further.
     static let remapThreshold: UInt = 256 << 10
+    /// How many pages of a class are looked at for a free block before the class gets another.
+    static let searchLimit = 16
     static let largestAlignment: UInt = 1 << 30
 
     /// Free blocks and runs are given back after one to two of these.

@@ -16,9 +16,7 @@ extension Malloc {
     static func allocateSmall(_ byteCount: UInt, sizeClass: Int) -> UnsafeMutableRawPointer? {
         if hasHeap {
             let heap = currentHeap
-            let queue = heap.queue(sizeClass)
-            if queue.pointee.spare != 0 { return rawPointer(queue.popSpare(key: heap.pointee.linkKey)) }
-            let page = queue.pointee.current
+            let page = heap.pages(sizeClass).pointee.current
             var block = page.pointee.free
             if block != 0 {
                 page.pointee.free = loadWord(block) ^ heap.pointee.linkKey
@@ -74,11 +72,10 @@ extension Malloc {
         return nil
     }
 
-    /// `deallocate`, whatever the pointer: null, another thread's, a page that was full, a large block, or misuse.
+    /// `deallocate`, whatever the pointer: null, another thread's, a large block, or misuse.
     @inline(never)
     static func deallocateSlow(_ address: UInt) {
         if address == 0 { return }
-        if address &>> UInt(MALLOW_ADDRESS_BITS) == 0, keepAsSpare(address) { return }
         let page = checkedPage(of: address, caller: "free")
         if page.pointee.kind != PageKind.small { return deallocateLarge(page) }
         if LinkTag.isOn(block: address), isFreeLink(page, address) { Misuse.doubleFree("free", address) }
@@ -95,25 +92,6 @@ extension Malloc {
         }
         if Process.state.pointee.isCounting { Counting.freed(page.pointee.blockByteCount) }
         deallocateRemote(page, address)
-    }
-
-    /// The commonest of the slow cases: a block of this heap's of more than 1 KiB. It is kept for the next allocation of its
-    /// class: such pages have few blocks, and a program that replaces blocks at random would else move pages between full
-    /// and queued at every step.
-    @inline(__always)
-    private static func keepAsSpare(_ address: UInt) -> Bool {
-        let page = Page(at: recordAddress(entry: segmentMapEntry(address), of: address))
-        let heap = currentHeap
-        guard page.ownerOnHitPath == heap.address | Ownership.slow else { return false }
-        guard page.hasBlock(atOffset: address & (Layout.sliceByteCount &- 1)), !LinkTag.isOn(block: address) else {
-            return false
-        }
-        let queue = heap.queue(Int(page.pointee.sizeClass))
-        guard queue.pointee.spareCount < queue.pointee.spareLimit else { return false }
-        storeWord(address, queue.pointee.spare ^ heap.pointee.linkKey)
-        queue.pointee.spare = address
-        queue.pointee.spareCount &+= 1
-        return true
     }
 
     private static func deallocateLarge(_ page: Page) {
@@ -173,14 +151,12 @@ extension Malloc {
     }
 
     /// Whether the first word of a block, which bears the tag of a free one, encodes a link that could be there: to a
-    /// block of the same class, or to none. The key has 45 random bits: if it could be there, it is one.
+    /// block of the same page, or to none. The key has 45 random bits: if it could be there, it is one.
     static func isFreeLink(_ page: Page, _ address: UInt) -> Bool {
         let link = loadWord(address) ^ Process.state.pointee.linkKey
-        if link == 0 { return true }
-        guard link &>> UInt(MALLOW_ADDRESS_BITS) == 0 else { return false }
-        let target = Page(at: recordAddress(entry: segmentMapEntry(link), of: link))
-        return target.pointee.kind == PageKind.small && target.pointee.sizeClass == page.pointee.sizeClass
-            && target.hasBlock(atOffset: link & (Layout.sliceByteCount &- 1))
+        return link == 0
+            || link &>> Layout.sliceShift == address &>> Layout.sliceShift
+                && page.hasBlock(atOffset: link & (Layout.sliceByteCount &- 1))
     }
 
     /// Hands a block to the heap that owns its page: one atomic exchange, and for the first block since the owner looked

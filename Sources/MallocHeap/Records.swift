@@ -4,11 +4,9 @@
 // Invariants of a page (checked by `checkInvariants`):
 //   I1  used + blocks on `free` + blocks on `remote` + blocks not yet carved == capacity (+ 1 on `used` while the page is
 //       the current one of its class: a current page that runs empty must not be given back from `free`'s hit path)
-//   I2  `owner` is the heap's address, plus `Ownership.slow` on a page whose frees take the slow path: one of blocks up
-//       to 1 KiB while it has no free block and is in no queue, one of larger blocks always
+//   I2  `owner` is the heap's address (plus `Ownership.counted` when statistics are on); the page is in its ring
 //   I3  only the owner touches the first cache line, but for reads of `owner`; others write the second one only
 //   I4  a page is on its heap's `messages` exactly while bit 0 of `remote` is set, and is not given back before it is off
-//   I5  a spare block counts as used on its page: it is neither on `free` nor in a message; pages of up to 1 KiB have none
 
 import CMallowShims
 import Synchronization
@@ -18,10 +16,9 @@ typealias Heap = UnsafeMutablePointer<HeapRecord>
 typealias Segment = UnsafeMutablePointer<SegmentRecord>
 
 enum Ownership {
-    static let slow: UInt = 1
     /// Statistics are on: every free takes the slow path, which counts.
-    static let counted: UInt = 2
-    static let mask: UInt = 3
+    static let counted: UInt = 1
+    static let mask: UInt = 1
 }
 
 enum PageKind {
@@ -53,7 +50,6 @@ struct PageRecord: ~Copyable {
     var sizeClass: UInt8
     var kind: UInt8
     var isCurrent: Bool
-    var isQueued: Bool
     var sliceCount: UInt32
 
     // Second cache line: other threads'.
@@ -78,7 +74,7 @@ enum RemoteWord {
     static func offset(_ word: UInt) -> UInt { word & 0xffff_fff8 }
 }
 
-/// A thread's pages. The table of current pages by size follows it, then the queues of each class: see `HeapTables`.
+/// A thread's pages. The table of current pages by size follows it, then the current page of each class: see `HeapTables`.
 struct HeapRecord: ~Copyable {
     /// What links of free blocks are encoded with; the same in the whole process.
     var linkKey: UInt
@@ -107,25 +103,17 @@ enum HeapState: UInt8 {
     case frozen
 }
 
-/// What a heap has of a class: pages with free blocks (the current one, then a queue, oldest first), and for classes of
-/// more than 1 KiB a few spare blocks.
-struct ClassQueue {
+/// What a heap has of a class: a ring of pages, of which one is current; `Page.none` if there are none.
+struct ClassPages {
     var current: Page
-    var first: Page?
-    var last: Page?
-    /// The blocks freed last, newest first, whatever their pages, which still count them as used (I5).
-    var spare: UInt
-    var spareCount: UInt32
-    /// Beyond so many, a block goes back to its page's free list.
-    var spareLimit: UInt32
 }
 
 enum HeapTables {
     static let directOffset: UInt = 256
     static let directCount: UInt = Layout.directLimit / 8 + 1
-    static let queueStride: UInt = 40
-    static let queuesOffset = directOffset + directCount * 8
-    static let byteCount = Layout.roundedUp(queuesOffset + UInt(SizeClasses.count) * queueStride, toMultipleOf: 128)
+    static let pagesStride: UInt = 8
+    static let pagesOffset = directOffset + directCount * 8
+    static let byteCount = Layout.roundedUp(pagesOffset + UInt(SizeClasses.count) * pagesStride, toMultipleOf: 128)
 }
 
 /// What a heap counts for each class when statistics are on. Only its owner writes it.
@@ -205,8 +193,8 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
     }
 
     @inline(__always)
-    func queue(_ sizeClass: Int) -> UnsafeMutablePointer<ClassQueue> {
-        UnsafeMutablePointer<ClassQueue>(
-            at: address &+ HeapTables.queuesOffset &+ UInt(bitPattern: sizeClass) &* HeapTables.queueStride)
+    func pages(_ sizeClass: Int) -> UnsafeMutablePointer<ClassPages> {
+        UnsafeMutablePointer<ClassPages>(
+            at: address &+ HeapTables.pagesOffset &+ UInt(bitPattern: sizeClass) &* HeapTables.pagesStride)
     }
 }

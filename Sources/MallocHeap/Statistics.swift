@@ -99,13 +99,6 @@ extension Malloc {
         while let heap = candidate {
             candidate = heap.pointee.nextInRegistry
             result.remoteFrees &+= heap.pointee.remoteFrees
-            for index in 0..<SizeClasses.count {
-                // Spare blocks count as used on their pages; the program does not hold them (I5).
-                let spare = UInt(heap.queue(index).pointee.spareCount)
-                result.liveBlocks &-= spare
-                result.liveBytes &-= spare &* SizeClasses.byteCount(of: index)
-                if let classes { classes[index].liveBlocks &-= spare }
-            }
             guard let counters = heap.pointee.counters else { continue }
             for index in 0..<SizeClasses.count {
                 let allocations = counters[index].allocations
