@@ -43,7 +43,9 @@
                 }
             }
             if used != pool.pointee.usedSlices { return "used slices: \(used), recorded \(pool.pointee.usedSlices)" }
-            if dirty != pool.pointee.dirtySlices { return "dirty slices: \(dirty), recorded \(pool.pointee.dirtySlices)" }
+            if dirty != pool.pointee.dirtySlices {
+                return "dirty slices: \(dirty), recorded \(pool.pointee.dirtySlices)"
+            }
             return count == pool.pointee.segmentCount ? nil : "segments: \(count)"
         }
 
@@ -51,11 +53,15 @@
             let free = segment.pointee.free.count
             let recent = segment.pointee.recentlyFreed
             let aged = segment.pointee.aged
-            if free != Int(segment.pointee.freeCount) { return "S3: \(free) free, \(segment.pointee.freeCount) counted" }
+            if free != Int(segment.pointee.freeCount) {
+                return "S3: \(free) free, \(segment.pointee.freeCount) counted"
+            }
             if segment.pointee.isAvailable != (free > 0) { return "S3: availability" }
             if !SliceSet.intersection(recent, aged).isEmpty { return "S1: recent and aged overlap" }
             let dirty = SliceSet.union(recent, aged)
-            if SliceSet.intersection(dirty, segment.pointee.free).count != dirty.count { return "S1: dirty but not free" }
+            if SliceSet.intersection(dirty, segment.pointee.free).count != dirty.count {
+                return "S1: dirty but not free"
+            }
             var first = segment.pointee.free.firstMember(from: 0)
             while first < SliceSet.capacity {
                 let end = segment.pointee.free.firstNonMember(from: first)
@@ -122,7 +128,9 @@
                 if !current.pointee.isCurrent { return "the current page does not know it" }
                 var page = current
                 repeat {
-                    if page.heap != heap || Int(page.pointee.sizeClass) != sizeClass { return "a page in the wrong ring" }
+                    if page.heap != heap || Int(page.pointee.sizeClass) != sizeClass {
+                        return "a page in the wrong ring"
+                    }
                     if page.pointee.isCurrent != (page == current) { return "two current pages" }
                     page = page.pointee.next.unsafelyUnwrapped
                 } while page != current
@@ -144,7 +152,9 @@
                 if segmentMapEntry(page.pointee.mappingAddress) != page.address { return "mapping is not on the map" }
                 if page.pointee.blockByteCount > page.pointee.mappingByteCount { return "mapping too small" }
             }
-            if bytes != pool.pointee.mappingBytes { return "mappings hold \(bytes), counted \(pool.pointee.mappingBytes)" }
+            if bytes != pool.pointee.mappingBytes {
+                return "mappings hold \(bytes), counted \(pool.pointee.mappingBytes)"
+            }
             var cached: UInt = 0
             candidate = pool.pointee.cachedMappings
             while let page = candidate {

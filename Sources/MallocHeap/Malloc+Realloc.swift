@@ -74,7 +74,8 @@ extension Malloc {
             page.pointee.blockByteCount = needed
             return page.start
         }
-        return page.pointee.blockByteCount >= Layout.remapThreshold ? Mappings.adopt(run: page, growingTo: byteCount) : nil
+        return page.pointee.blockByteCount >= Layout.remapThreshold
+            ? Mappings.adopt(run: page, growingTo: byteCount) : nil
     }
 
     private static func resizeMapping(_ page: Page, _ byteCount: UInt) -> UInt? {

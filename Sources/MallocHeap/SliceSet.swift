@@ -12,7 +12,9 @@ struct SliceSet {
             withUnsafeBytes(of: words) { $0.loadUnaligned(fromByteOffset: index &* 8, as: UInt64.self) }
         }
         set {
-            withUnsafeMutableBytes(of: &words) { $0.storeBytes(of: newValue, toByteOffset: index &* 8, as: UInt64.self) }
+            withUnsafeMutableBytes(of: &words) {
+                $0.storeBytes(of: newValue, toByteOffset: index &* 8, as: UInt64.self)
+            }
         }
     }
 

@@ -76,7 +76,8 @@ public struct TextWriter {
         }
         var written = 0
         while written < count {
-            let result = CMallowShims.write(descriptor, buffer.baseAddress.unsafelyUnwrapped + written, count &- written)
+            let result = CMallowShims.write(
+                descriptor, buffer.baseAddress.unsafelyUnwrapped + written, count &- written)
             if result <= 0 { break }
             written &+= result
         }

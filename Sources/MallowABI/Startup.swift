@@ -72,7 +72,9 @@ enum Settings {
     private static func setSignal(_ name: UnsafeMutablePointer<CChar>) {
         let number = signalNumber(name)
         guard number > 0, mallow_handle_signal(number, { _ in Settings.reportOnSignal() }) == 0 else {
-            complain("MALLOW_STATS_SIGNAL is no signal (a number, or HUP, USR1, USR2, WINCH, URG): ", name, upToEqualsSign: false)
+            complain(
+                "MALLOW_STATS_SIGNAL is no signal (a number, or HUP, USR1, USR2, WINCH, URG): ", name,
+                upToEqualsSign: false)
             return
         }
         Malloc.startCounting()

@@ -80,7 +80,9 @@ struct Model {
             refusals += 1
             return
         }
-        if UInt(bitPattern: pointer) % alignment != 0 { Issue.record("\(byteCount) bytes at \(pointer), not \(alignment)") }
+        if UInt(bitPattern: pointer) % alignment != 0 {
+            Issue.record("\(byteCount) bytes at \(pointer), not \(alignment)")
+        }
         if Malloc.usableSize(pointer) < byteCount { Issue.record("\(byteCount) bytes hold less") }
         let block = Block(pointer: pointer, byteCount: byteCount, pattern: nextPattern)
         nextPattern = nextPattern == 255 ? 1 : nextPattern + 1
@@ -130,7 +132,9 @@ struct Model {
 
     /// Small blocks are filled and checked whole, larger ones at both ends and once in each 4 KiB.
     private func fill(_ block: Block) {
-        forEachSample(of: block.byteCount) { block.pointer.storeBytes(of: block.pattern, toByteOffset: $0, as: UInt8.self) }
+        forEachSample(of: block.byteCount) {
+            block.pointer.storeBytes(of: block.pattern, toByteOffset: $0, as: UInt8.self)
+        }
     }
 
     private func check(_ block: Block, upTo byteCount: UInt) {

@@ -16,7 +16,9 @@ import Testing
             let index = SizeClasses.sizeClass(for: byteCount)
             let granted = SizeClasses.byteCount(of: index)
             if granted < byteCount { Issue.record("\(byteCount) bytes got \(granted)") }
-            if index > 0, SizeClasses.byteCount(of: index - 1) >= byteCount { Issue.record("\(byteCount): not the smallest") }
+            if index > 0, SizeClasses.byteCount(of: index - 1) >= byteCount {
+                Issue.record("\(byteCount): not the smallest")
+            }
         }
     }
 

@@ -7,7 +7,7 @@ import Testing
 @Suite struct MisuseTests {
     static let ways = [
         "free_static", "free_static_page", "free_stack", "free_mapping", "free_inside_mapping", "free_function",
-        "free_literal", "free_low_address", "free_wild_address", "free_64_plus_1", "free_64_plus_8", "free_64_plus_16",
+        "free_literal", "free_low_address", "free_64_plus_1", "free_64_plus_8", "free_64_plus_16",
         "free_64_plus_32", "free_8_plus_4", "free_1000_plus_512", "free_40KiB_plus_16", "free_40KiB_plus_8KiB",
         "free_300KiB_plus_16", "free_300KiB_plus_64KiB", "free_20MiB_plus_16", "free_20MiB_plus_4KiB",
         "free_20MiB_plus_8MiB", "double_free_8", "double_free_64", "double_free_1000", "double_free_64_after_10",

@@ -124,5 +124,7 @@ int main(void)
     consume(full);
     free(full);
     free(empty);
+    /* About 800 MB went through, of which 50 MB were live at a time. */
+    CHECK(status_kilobytes("VmHWM") < 250 * 1024, "the process grew to %ld KiB", status_kilobytes("VmHWM"));
     return finish();
 }

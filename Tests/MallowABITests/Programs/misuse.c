@@ -50,7 +50,6 @@ static void *dead(size_t size, int others)
     way(free_function, free(announced((void *)(uintptr_t)main)))               \
     way(free_literal, free(announced((void *)(uintptr_t)"a literal")))         \
     way(free_low_address, free(announced((void *)0x40)))                       \
-    way(free_wild_address, free(announced((void *)0xdeadbeefdeadbee0)))        \
     way(free_64_plus_1, free(inside(64, 1)))                                   \
     way(free_64_plus_8, free(inside(64, 8)))                                   \
     way(free_64_plus_16, free(inside(64, 16)))                                 \

@@ -1,0 +1,79 @@
+# The commands of this repository. `make demo` and `make test` do all their own set-up.
+
+PREFIX ?= /usr/local
+ROUNDS ?= 3
+DESTDIR ?=
+SWIFT ?= swift
+
+.PHONY: all lib tool demo test test-heap sanitize bench check format lint disassembly instructions install uninstall clean
+
+all: lib tool
+
+## build/lib/libmallow.so, build/lib/libmallow.a, build/include/mallow.h, build/lib/pkgconfig/mallow.pc
+lib:
+	Scripts/build-library.sh build
+
+## build/bin/mallow
+tool:
+	$(SWIFT) build -c release --product mallow
+	mkdir -p build/bin
+	cp "$$($(SWIFT) build -c release --show-bin-path)/mallow" build/bin/mallow
+
+## The main job: a real program (the Swift compiler, optimising a real file) under the system's malloc and under Mallow.
+demo: all
+	@echo
+	@echo "The Swift compiler, optimising Tests/MallowABITests/Programs/concurrency.swift:"
+	build/bin/mallow compare --rounds $(ROUNDS) -- \
+		swiftc -O -parse-as-library -emit-object -o build/demo.o Tests/MallowABITests/Programs/concurrency.swift
+
+## All tests, under the sanitizers too; installs the programs that they run, where they are missing.
+test: all
+	Scripts/install-test-packages.sh
+	Scripts/test.sh
+
+## The heap's own tests alone: half a minute.
+test-heap:
+	$(SWIFT) test --filter MallocHeapTests
+
+## The heap's tests under the address and thread sanitizers.
+sanitize:
+	Scripts/sanitize.sh
+
+## Mallow beside the other mallocs of this machine. Options by ARGS="--workload random-small --rounds 9".
+bench: lib
+	Benchmarks/Scripts/bench.sh $(ARGS)
+
+## The hit paths of malloc and free, as instructions.
+disassembly: lib
+	Scripts/disassembly.sh
+
+## Instructions per call, counted by callgrind.
+instructions: lib
+	Benchmarks/Scripts/instructions.sh build/lib/libmallow.so
+
+## Formatting, layers, warnings.
+check: lint
+	Scripts/check-layers.sh
+
+lint:
+	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests Benchmarks/Package.swift Benchmarks/Sources
+
+format:
+	$(SWIFT) format --in-place --recursive --parallel Package.swift Sources Tests Benchmarks/Package.swift Benchmarks/Sources
+
+install: all
+	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/lib/pkgconfig" "$(DESTDIR)$(PREFIX)/include"
+	install -m 755 build/bin/mallow "$(DESTDIR)$(PREFIX)/bin/mallow"
+	install -m 755 build/lib/libmallow.so.0 "$(DESTDIR)$(PREFIX)/lib/libmallow.so.0"
+	ln -sf libmallow.so.0 "$(DESTDIR)$(PREFIX)/lib/libmallow.so"
+	install -m 644 build/lib/libmallow.a "$(DESTDIR)$(PREFIX)/lib/libmallow.a"
+	install -m 644 build/include/mallow.h "$(DESTDIR)$(PREFIX)/include/mallow.h"
+	install -m 644 build/lib/pkgconfig/mallow.pc "$(DESTDIR)$(PREFIX)/lib/pkgconfig/mallow.pc"
+
+uninstall:
+	rm -f "$(DESTDIR)$(PREFIX)/bin/mallow" "$(DESTDIR)$(PREFIX)/lib/libmallow.so.0" \
+		"$(DESTDIR)$(PREFIX)/lib/libmallow.so" "$(DESTDIR)$(PREFIX)/lib/libmallow.a" \
+		"$(DESTDIR)$(PREFIX)/include/mallow.h" "$(DESTDIR)$(PREFIX)/lib/pkgconfig/mallow.pc"
+
+clean:
+	rm -rf build .build Benchmarks/.build

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Holds the sources to the order of the layers in Sources/README.md: a module imports only modules above it, and the
+# malloc's own modules import nothing else but the standard library's Synchronization.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+failed=0
+allow() { # folder, then what it may import
+    local folder=$1 file line module
+    shift
+    while IFS=: read -r file line module; do
+        module=$(sed -E 's/^[[:space:]]*(@[a-z_]+ )*import ([A-Za-z0-9_]+).*/\2/' <<<"$module")
+        case " $* " in
+        *" $module "*) ;;
+        *)
+            echo "$file:$line: $folder may not import $module (it may import: $*)" >&2
+            failed=1
+            ;;
+        esac
+    done < <(grep -rnE '^[[:space:]]*(@[a-z_]+ )*import ' "Sources/$folder" --include='*.swift' || true)
+}
+
+allow SystemMemory CMallowShims Synchronization
+allow MallocHeap CMallowShims SystemMemory SystemMemoryEmbedded Synchronization
+allow MallowABI CMallowShims SystemMemoryEmbedded MallocHeapEmbedded
+allow MallowTool ArgumentParser Foundation FoundationEssentials Glibc Musl Darwin
+
+for folder in Sources/*/; do
+    name=$(basename "$folder")
+    case $name in CMallowShims | SystemMemory | SystemMemoryEmbedded | MallocHeap | MallocHeapEmbedded | MallowABI | MallowTool) ;;
+    *)
+        echo "Sources/$name has no place in the order of the layers" >&2
+        failed=1
+        ;;
+    esac
+done
+[ "$failed" = 0 ] && echo "layers: in order"
+exit "$failed"
