@@ -47,7 +47,7 @@ done <"$exports"
 printf '%s\n' "${names[@]}" >"$keep"
 
 "$clang" -shared -fuse-ld="$lld" -o "$output/lib/libmallow.so.0" "$abi" "$storage" \
-    -Wl,-soname,libmallow.so.0 -Wl,--version-script="$map" -Wl,--gc-sections -Wl,-z,relro -Wl,-z,now \
+    -Wl,-soname,libmallow.so.0 -Wl,--version-script="$map" -Wl,--gc-sections -Wl,-z,relro -Wl,-z,now -Wl,-z,nodelete \
     -Wl,--no-undefined -Wl,--strip-debug "${aliases[@]/#/-Wl,}"
 ln -sf libmallow.so.0 "$output/lib/libmallow.so"
 

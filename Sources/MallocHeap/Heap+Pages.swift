@@ -15,19 +15,12 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
     /// A block of a class whose current page has no free block; 0 when the kernel has no memory. Only the owner calls it.
     @inline(never)
     func refillAndAllocate(_ sizeClass: Int) -> UInt {
-        let current = pages(sizeClass).pointee.current
-        if current != Page.none, current.pointee.carved < current.pointee.capacity || current.hasRemote {
-            if current.collectRemote() || current.carve(key: pointee.linkKey) { return pop(current) }
-        }
         pointee.isBusy = true
-        var found = findPage(sizeClass)
-        if found == nil { found = findElsewhere(sizeClass) }
-        guard let page = found else {
-            pointee.isBusy = false
-            return 0
-        }
-        makeCurrent(page)
-        pointee.isBusy = false
+        defer { pointee.isBusy = false }
+        let current = pages(sizeClass).pointee.current
+        if current != Page.none, current.collectRemote() || current.carve(key: pointee.linkKey) { return pop(current) }
+        guard let page = findPage(sizeClass) ?? findElsewhere(sizeClass) else { return 0 }
+        setCurrent(sizeClass, to: page)
         return pop(page)
     }
 
@@ -98,10 +91,6 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
     var ownerWord: UInt { pointee.counters == nil ? address : address | Ownership.counted }
 
     // MARK: - The ring
-
-    private func makeCurrent(_ page: Page) {
-        setCurrent(Int(page.pointee.sizeClass), to: page)
-    }
 
     /// Makes a page of the ring the one that is allocated from, or none.
     private func setCurrent(_ sizeClass: Int, to page: Page) {
@@ -219,9 +208,6 @@ extension Malloc {
 }
 
 extension UnsafeMutablePointer where Pointee == PageRecord {
-    @inline(__always)
-    var hasRemote: Bool { RemoteWord.count(pointee.remote.load(ordering: .relaxed)) > 0 }
-
     /// Takes over what other threads freed, when the page has no free block of its own: O(1). False if there is none.
     func collectRemote() -> Bool {
         var word = pointee.remote.load(ordering: .relaxed)

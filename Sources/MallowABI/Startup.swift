@@ -11,7 +11,8 @@ nonisolated(unsafe) private let atStart:
         _, _, environment in
         _ = pthread_atfork(
             { Malloc.prepareFork() }, { Malloc.parentAfterFork() }, { Malloc.childAfterFork() })
-        Settings.read(environment)
+        // A program with rights of its own must not write files where its caller says.
+        if mallow_is_privileged() == 0 { Settings.read(environment) }
     }
 
 /// Called by the loader when the program ends by `exit` or a return from `main`.

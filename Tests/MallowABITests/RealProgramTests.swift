@@ -126,10 +126,8 @@ import Testing
         // The stack begins below the environment, which is not the same: no addresses of what is on it.
         let commands = [
             "set debuginfod enabled off", "set width 0", "set print frame-arguments none",
-            "set print inferior-events off", "info functions free_some",
-            "ptype struct pthread_attr_t", "break free_some",
-            "run 300 20", "info args", "print first", "backtrace", "print sizeof blocks", "finish", "continue",
-            "info line main", "list main",
+            "info functions free_some", "ptype struct pthread_attr_t", "break free_some", "run 300 20", "info args",
+            "print first", "backtrace", "print sizeof blocks", "finish", "info line main", "list main",
         ]
         for command in commands { comparison.command.arguments += ["-ex", command] }
         comparison.command.arguments += ["--args", program, "300", "20"]

@@ -87,6 +87,8 @@ static inline void mallow_futex_wait(void *word, uint32_t expected) {
     syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, NULL, NULL, 0);
 }
 static inline void mallow_futex_wake(void *word) { syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0); }
+// Whether the program runs with rights that its caller does not have.
+static inline int mallow_is_privileged(void) { return getauxval(AT_SECURE) != 0; }
 static inline const void *mallow_random_bytes(void) { return (const void *)getauxval(AT_RANDOM); }
 #endif
 
