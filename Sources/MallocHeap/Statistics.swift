@@ -133,7 +133,8 @@ extension Malloc {
         result.committedBytes &+= result.retainedBytes &+ pool.pointee.metadataBytes
         result.committedBytes &+= pool.pointee.segmentCount &* 4096
         result.mappedBytes = pool.pointee.mappedBytes
-        result.peakCommittedBytes = max(pool.pointee.peakCommittedBytes, result.committedBytes)
+        pool.pointee.peakCommittedBytes = max(pool.pointee.peakCommittedBytes, result.committedBytes)
+        result.peakCommittedBytes = pool.pointee.peakCommittedBytes
         result.purgedBytes = pool.pointee.purgedBytes
         result.segments = pool.pointee.segmentCount
         Process.poolLock.release()

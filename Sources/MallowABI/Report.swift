@@ -1,39 +1,43 @@
 // The report of `MALLOW_STATS`, `malloc_stats` and `malloc_info`: as text for people, as one line of JSON for tools, as
-// glibc's XML. Written piece by piece through a buffer on the stack; nothing is allocated.
+// glibc's XML. Written piece by piece through a buffer of its own; nothing is allocated.
 
 import CMallowShims
 import MallocHeapEmbedded
+import SystemMemoryEmbedded
 
 enum Report {
-    private static let bufferByteCount = 4096
-
-    /// Writes the figures to a descriptor.
+    /// Writes the figures to a descriptor. May be called by a signal handler.
     static func write(to descriptor: CInt, asJSON: Bool) {
-        withClasses { classes in
+        withScratchMemory { buffer, classes in
             let figures = Malloc.statistics(classes: classes)
-            withUnsafeTemporaryAllocation(byteCount: bufferByteCount, alignment: 16) { buffer in
-                var text = TextWriter(descriptor: descriptor, buffer: buffer)
-                if asJSON { writeJSON(figures, classes, &text) } else { writeText(figures, classes, &text) }
-                text.flush()
-            }
+            var text = TextWriter(descriptor: descriptor, buffer: buffer)
+            if asJSON { writeJSON(figures, classes, &text) } else { writeText(figures, classes, &text) }
+            text.flush()
         }
     }
 
     static func writeXML(to stream: UnsafeMutableRawPointer) {
-        withClasses { classes in
+        withScratchMemory { buffer, classes in
             let figures = Malloc.statistics(classes: classes)
-            withUnsafeTemporaryAllocation(byteCount: bufferByteCount, alignment: 16) { buffer in
-                var text = TextWriter(stream: stream, buffer: buffer)
-                writeXML(figures, classes, &text)
-                text.flush()
-            }
+            var text = TextWriter(stream: stream, buffer: buffer)
+            writeXML(figures, classes, &text)
+            text.flush()
         }
     }
 
-    private static func withClasses(_ body: (UnsafeMutablePointer<ClassStatistics>) -> Void) {
-        withUnsafeTemporaryAllocation(of: ClassStatistics.self, capacity: SizeClasses.count) { classes in
-            body(classes.baseAddress.unsafelyUnwrapped)
-        }
+    /// Memory for text and for the classes' figures, straight from the kernel. A temporary allocation of the compiler's
+    /// would come from `malloc` at this size: from the very heap that a signal handler has interrupted.
+    private static func withScratchMemory(
+        _ body: (UnsafeMutableRawBufferPointer, UnsafeMutablePointer<ClassStatistics>) -> Void
+    ) {
+        let byteCount = 64 << 10
+        let address = SystemMemory.map(byteCount: UInt(byteCount))
+        guard let base = UnsafeMutableRawPointer(bitPattern: address) else { return }
+        let half = byteCount / 2
+        body(
+            UnsafeMutableRawBufferPointer(start: base, count: half),
+            (base + half).assumingMemoryBound(to: ClassStatistics.self))
+        SystemMemory.unmap(address: address, byteCount: UInt(byteCount))
     }
 
     // MARK: - Text

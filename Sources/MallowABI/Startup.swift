@@ -114,7 +114,8 @@ enum Settings {
     static func report() {
         let path = destination
         if path[0] == 0 || path[0] == 0x31 && path[1] == 0 { return Report.write(to: 2, asJSON: false) }
-        withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(MALLOW_REPORT_PATH_BYTES) * 2) { buffer in
+        // No larger than the compiler puts on the stack: see `Report.withScratchMemory`.
+        withUnsafeTemporaryAllocation(of: CChar.self, capacity: 1024) { buffer in
             let expanded = buffer.baseAddress.unsafelyUnwrapped
             expand(path, into: expanded, capacity: buffer.count)
             let descriptor = mallow_open_to_append(expanded)

@@ -4,7 +4,7 @@ import CMallowShims
 import MallocHeapEmbedded
 
 /// Fills the structure of `mallow.h`, which has the same fields in the same order as `mallow_statistics_fields`.
-@c(mallow_statistics)
+@c(mallow_impl_statistics)
 public func mallowStatistics(_ result: UnsafeMutablePointer<mallow_statistics_fields>) {
     let figures = Malloc.statistics()
     result.pointee = mallow_statistics_fields(
@@ -19,41 +19,35 @@ public func mallowStatistics(_ result: UnsafeMutablePointer<mallow_statistics_fi
 }
 
 /// `malloc_stats`: the report, to standard error.
-@c(mallow_print_statistics)
+@c(mallow_impl_print_statistics)
 public func mallowPrintStatistics() {
     Report.write(to: 2, asJSON: false)
 }
 
-@c(mallow_mallinfo2)
+@c(mallow_impl_mallinfo2)
 public func mallowMallinfo2() -> mallinfo2 {
     let figures = Malloc.statistics()
-    var result = mallinfo2()
     let held = max(figures.committedBytes, figures.liveBytes)
-    result.arena = Int(bitPattern: held &- figures.largeBytes)
-    result.hblks = Int(bitPattern: figures.largeBlocks)
-    result.hblkhd = Int(bitPattern: figures.largeBytes)
-    result.uordblks = Int(bitPattern: figures.liveBytes)
-    result.fordblks = Int(bitPattern: held &- figures.liveBytes)
-    result.keepcost = Int(bitPattern: figures.retainedBytes)
-    return result
+    // All members: `mallinfo2()` would be the C function, which is this one.
+    return mallinfo2(
+        arena: Int(bitPattern: held &- figures.largeBytes), ordblks: 0, smblks: 0,
+        hblks: Int(bitPattern: figures.largeBlocks), hblkhd: Int(bitPattern: figures.largeBytes), usmblks: 0,
+        fsmblks: 0, uordblks: Int(bitPattern: figures.liveBytes), fordblks: Int(bitPattern: held &- figures.liveBytes),
+        keepcost: Int(bitPattern: figures.retainedBytes))
 }
 
 /// The old form, whose fields are too small: what does not fit is the largest number that does.
-@c(mallow_mallinfo)
+@c(mallow_impl_mallinfo)
 public func mallowMallinfo() -> mallinfo {
     let wide = mallowMallinfo2()
-    var result = mallinfo()
-    result.arena = CInt(clamping: wide.arena)
-    result.hblks = CInt(clamping: wide.hblks)
-    result.hblkhd = CInt(clamping: wide.hblkhd)
-    result.uordblks = CInt(clamping: wide.uordblks)
-    result.fordblks = CInt(clamping: wide.fordblks)
-    result.keepcost = CInt(clamping: wide.keepcost)
-    return result
+    return mallinfo(
+        arena: CInt(clamping: wide.arena), ordblks: 0, smblks: 0, hblks: CInt(clamping: wide.hblks),
+        hblkhd: CInt(clamping: wide.hblkhd), usmblks: 0, fsmblks: 0, uordblks: CInt(clamping: wide.uordblks),
+        fordblks: CInt(clamping: wide.fordblks), keepcost: CInt(clamping: wide.keepcost))
 }
 
 /// `malloc_info`: glibc's XML, with one heap: ours.
-@c(mallow_malloc_info)
+@c(mallow_impl_malloc_info)
 public func mallowMallocInfo(_ options: CInt, _ stream: UnsafeMutableRawPointer?) -> CInt {
     guard options == 0 else { return EINVAL }
     guard let stream else { return EINVAL }

@@ -100,12 +100,19 @@ struct Statistics: Decodable {
 
     /// Reads the file of one process, which must be one line that holds one JSON object.
     init(contentsOf file: URL) throws {
+        let all = try Self.all(in: file)
+        guard all.count == 1 else { throw CannotRun(description: "\(file.path) has \(all.count) lines") }
+        self = all[0]
+    }
+
+    /// Reads a file with a line for every process that had its number: in a long test numbers come round again.
+    static func all(in file: URL) throws -> [Statistics] {
         let data = try Data(contentsOf: file)
         let lines = data.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
-        guard lines.count == 2, lines[1].isEmpty else {
-            throw CannotRun(description: "\(file.path) is not one line: \(String(decoding: data, as: UTF8.self))")
+        guard lines.count >= 2, lines.last!.isEmpty else {
+            throw CannotRun(description: "\(file.path) is not ended: \(String(decoding: data, as: UTF8.self))")
         }
-        self = try JSONDecoder().decode(Statistics.self, from: data)
+        return try lines.dropLast().map { try JSONDecoder().decode(Statistics.self, from: $0) }
     }
 }
 
@@ -116,7 +123,7 @@ struct MallowRun {
     let processes: [Statistics]
 
     /// Of the process that was started itself, whatever it became by `exec`.
-    var statistics: Statistics? { processes.first { $0.process == Int(outcome.process) } }
+    var statistics: Statistics? { processes.last { $0.process == Int(outcome.process) } }
 }
 
 extension Command {
@@ -128,6 +135,6 @@ extension Command {
         command.environment["MALLOW_STATS"] = folder.path + "/%p.json"
         let outcome = try await command.run()
         let files = try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
-        return MallowRun(outcome: outcome, processes: try files.map(Statistics.init(contentsOf:)))
+        return MallowRun(outcome: outcome, processes: try files.flatMap(Statistics.all))
     }
 }

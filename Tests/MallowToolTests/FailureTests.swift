@@ -134,8 +134,7 @@ import Testing
             try FileManager.default.createDirectory(atPath: folder.path(name), withIntermediateDirectories: true)
         }
         let tool = folder.path("bin/mallow")
-        try FileManager.default.copyItem(
-            atPath: URL(fileURLWithPath: try Installation.tool()).resolvingSymlinksInPath().path, toPath: tool)
+        _ = try folder.copy(try Installation.tool(), as: "bin/mallow", mode: 0o755)
         let link = folder.path("elsewhere/mallow")
         try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: tool)
         let show = ["run", "--quiet", "sh", "-c", "echo $LD_PRELOAD"]
@@ -145,7 +144,7 @@ import Testing
         #expect(none.error.contains(folder.path("lib/libmallow.so")) && none.error.contains("make lib"))
 
         for place in ["bin/libmallow.so", "lib/libmallow.so"] {
-            try FileManager.default.copyItem(atPath: try Installation.library(), toPath: folder.path(place))
+            _ = try folder.copy(try Installation.library(), as: place, mode: 0o755)
             for executable in [tool, link] {
                 let found = try RunningTool(executable: executable, show, environment: ["MALLOW_LIBRARY": nil])
                 #expect(try found.result().output == folder.path(place) + "\n")
@@ -200,7 +199,7 @@ import Testing
     }
 
     @Test(arguments: [
-        ["--rounds", "0"], ["--rounds", "-1"], ["--allocator", "x"], ["--allocator", "=x"], ["--allocator", "x="],
+        ["--rounds", "0"], ["--rounds=-1"], ["--allocator", "x"], ["--allocator", "=x"], ["--allocator", "x="],
         ["--allocator", "system=/x"], ["--allocator", "mallow=/x"],
     ])
     func wrongValues(options: [String]) throws {

@@ -22,7 +22,7 @@ import Testing
         let script = "trap 'echo got \(name); exit 7' \(name); echo ready; while :; do sleep 0.02; done"
         let tool = try RunningTool(["run", "--quiet", "sh", "-c", script])
         try tool.waitForOutput("ready")
-        kill(tool.process.processIdentifier, signal)
+        kill(tool.processID, signal)
         let result = try tool.result()
         #expect(result.signal == nil)
         #expect(result.status == 7)
@@ -33,11 +33,23 @@ import Testing
         let script = "trap 'echo again' TERM; echo ready; for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.02; done; exit 6"
         let tool = try RunningTool(["run", "sh", "-c", script])
         try tool.waitForOutput("ready")
-        kill(tool.process.processIdentifier, SIGTERM)
+        kill(tool.processID, SIGTERM)
         let result = try tool.result()
         #expect(result.status == 6)
         #expect(result.output == "ready\nagain\n")
         #expect(result.error.contains("exit status 6"), "the report comes all the same")
+    }
+
+    @Test func blockedSignalsReachTheProgramAllTheSame() throws {
+        // `sh` unblocks what it traps, as the tool does what it passes on.
+        let script = "trap 'exit 7' TERM; echo ready; while :; do sleep 0.02; done"
+        let tool = try RunningTool(["run", "--quiet", "sh", "-c", script], blocked: [SIGTERM])
+        try tool.waitForOutput("ready")
+        kill(tool.processID, SIGTERM)
+        #expect(try tool.result().status == 7)
+        let show = ["run", "--quiet", "grep", "SigBlk", "/proc/self/status"]
+        #expect(try RunningTool(show, blocked: [SIGTERM]).result().output == "SigBlk:\t0000000000004000\n")
+        #expect(try RunningTool(show).result().output == "SigBlk:\t0000000000000000\n")
     }
 
     @Test func ignoredSignalsStayIgnored() throws {
@@ -80,7 +92,7 @@ import Testing
         let deadline = Date(timeIntervalSinceNow: 10)
         while folder.contents("running").isEmpty, Date() < deadline { usleep(5000) }
         let program = try #require(pid_t(folder.contents("running").dropLast()))
-        kill(tool.process.processIdentifier, SIGTERM)
+        kill(tool.processID, SIGTERM)
         let result = try tool.result()
         #expect(result.signal == SIGTERM)
         #expect(result.output == "")

@@ -57,7 +57,7 @@ extern char mallow_process_storage[MALLOW_PROCESS_BYTES] MALLOW_HIDDEN;
 extern uintptr_t mallow_segment_map_storage[MALLOW_NO_RECORDS_WORDS + MALLOW_SEGMENT_MAP_COUNT] MALLOW_HIDDEN;
 
 // Where MALLOW_STATS says that the report goes.
-#define MALLOW_REPORT_PATH_BYTES 1024
+#define MALLOW_REPORT_PATH_BYTES 960
 extern char mallow_report_path_storage[MALLOW_REPORT_PATH_BYTES] MALLOW_HIDDEN;
 static inline void *mallow_report_path(void) { return mallow_report_path_storage; }
 

@@ -51,12 +51,12 @@ final class TemporaryFolder {
     /// Compiles a C program or library and returns its path.
     func compile(_ name: String, _ source: String, _ options: String...) throws -> String {
         let file = try write(name + ".c", source, mode: 0o644)
-        let compiler = Process()
-        compiler.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        compiler.arguments = ["cc", "-O1", "-o", path(name), file] + options
-        try compiler.run()
-        compiler.waitUntilExit()
-        try #require(compiler.terminationStatus == 0, "the C compiler failed on \(name)")
+        let compiler = try SpawnedProcess(
+            "/usr/bin/env", ["cc", "-O1", "-o", path(name), file] + options,
+            environment: ProcessInfo.processInfo.environment,
+            files: ("/dev/null", "/dev/null", path("compiler-messages")), blocked: [])
+        try #require(compiler.wait() == 0, "\(name): \(contents("compiler-messages"))")
+        unlink(path("compiler-messages"))
         return path(name)
     }
 }

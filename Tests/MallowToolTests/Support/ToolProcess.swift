@@ -25,31 +25,28 @@ struct ToolResult {
 }
 
 /// A started tool, for tests that do something meanwhile.
-final class RunningTool {
-    let process = Process()
+struct RunningTool {
+    private let process: SpawnedProcess
     private let folder: TemporaryFolder
+
+    var processID: pid_t { process.processID }
+    var outputSoFar: String { folder.contents("output") }
 
     /// - Parameters:
     ///   - environment: changes; nil removes a variable.
     ///   - input: what the tool reads; nothing by default.
+    ///   - blocked: signals that the tool finds blocked.
     init(
         executable: String? = nil, _ arguments: [String], environment: [String: String?] = [:], input: Data = Data(),
-        folder currentFolder: String? = nil
+        blocked: [Int32] = []
     ) throws {
         folder = try TemporaryFolder()
-        process.executableURL = URL(fileURLWithPath: try executable ?? Installation.tool())
-        process.arguments = arguments
-        process.environment = try Installation.environment(environment)
-        if let currentFolder { process.currentDirectoryURL = URL(fileURLWithPath: currentFolder) }
         try input.write(to: URL(fileURLWithPath: folder.path("input")))
-        for name in ["output", "error"] { try Data().write(to: URL(fileURLWithPath: folder.path(name))) }
-        process.standardInput = try FileHandle(forReadingFrom: URL(fileURLWithPath: folder.path("input")))
-        process.standardOutput = try FileHandle(forWritingTo: URL(fileURLWithPath: folder.path("output")))
-        process.standardError = try FileHandle(forWritingTo: URL(fileURLWithPath: folder.path("error")))
-        try process.run()
+        process = try SpawnedProcess(
+            try executable ?? Installation.tool(), arguments, environment: try Installation.environment(environment),
+            files: (folder.path("input"), folder.path("output"), folder.path("error")),
+            blocked: blocked)
     }
-
-    var outputSoFar: String { folder.contents("output") }
 
     /// Waits until the program has printed something; fails after ten seconds.
     func waitForOutput(_ text: String) throws {
@@ -60,18 +57,10 @@ final class RunningTool {
         }
     }
 
-    /// Waits for the end; after half a minute the tool is killed and the test has failed.
     func result() throws -> ToolResult {
-        let deadline = Date(timeIntervalSinceNow: 30)
-        while process.isRunning, Date() < deadline { usleep(1000) }
-        if process.isRunning {
-            kill(process.processIdentifier, SIGKILL)
-            Issue.record("mallow \(process.arguments ?? []) did not end")
-        }
-        process.waitUntilExit()
+        let status = process.wait()
         return ToolResult(
-            status: process.terminationStatus,
-            signal: process.terminationReason == .uncaughtSignal ? process.terminationStatus : nil,
+            status: status >> 8 & 0xFF, signal: status & 0x7F == 0 ? nil : status & 0x7F,
             outputData: try Data(contentsOf: URL(fileURLWithPath: folder.path("output"))),
             errorData: try Data(contentsOf: URL(fileURLWithPath: folder.path("error"))))
     }
@@ -79,9 +68,9 @@ final class RunningTool {
 
 /// Runs the tool to its end.
 func mallow(
-    _ arguments: String..., environment: [String: String?] = [:], input: Data = Data(), folder: String? = nil
+    _ arguments: String..., environment: [String: String?] = [:], input: Data = Data()
 ) throws -> ToolResult {
-    try RunningTool(arguments, environment: environment, input: input, folder: folder).result()
+    try RunningTool(arguments, environment: environment, input: input).result()
 }
 
 /// Runs a shell script in which `$MALLOW` is the tool.
