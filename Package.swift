@@ -18,7 +18,7 @@ let embedded: [SwiftSetting] =
         .enableExperimentalFeature("Embedded"),
         .enableExperimentalFeature("SymbolLinkageMarkers"),
         .unsafeFlags([
-            "-Xfrontend", "-disable-stack-protector",
+            "-Xfrontend", "-disable-stack-protector", "-Xfrontend", "-function-sections",
             "-Xfrontend", "-trap-function", "-Xfrontend", "mallow_trapped",
         ]),
     ]

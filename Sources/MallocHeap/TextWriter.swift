@@ -26,15 +26,6 @@ public struct TextWriter {
         for index in 0..<text.utf8CodeUnitCount { write(byte: text.utf8Start[index]) }
     }
 
-    /// Writes text that ends in a zero byte.
-    public mutating func write(_ text: UnsafePointer<CChar>) {
-        var index = 0
-        while text[index] != 0 {
-            write(byte: UInt8(bitPattern: text[index]))
-            index &+= 1
-        }
-    }
-
     public mutating func write(byte: UInt8) {
         if count == buffer.count { flush() }
         buffer[count] = byte

@@ -134,7 +134,7 @@ import Testing
             try FileManager.default.createDirectory(atPath: folder.path(name), withIntermediateDirectories: true)
         }
         let tool = folder.path("bin/mallow")
-        _ = try folder.copy(try Installation.tool(), as: "bin/mallow", mode: 0o755)
+        try folder.copy(try Installation.tool(), as: "bin/mallow", mode: 0o755)
         let link = folder.path("elsewhere/mallow")
         try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: tool)
         let show = ["run", "--quiet", "sh", "-c", "echo $LD_PRELOAD"]
@@ -144,7 +144,7 @@ import Testing
         #expect(none.error.contains(folder.path("lib/libmallow.so")) && none.error.contains("make lib"))
 
         for place in ["bin/libmallow.so", "lib/libmallow.so"] {
-            _ = try folder.copy(try Installation.library(), as: place, mode: 0o755)
+            try folder.copy(try Installation.library(), as: place, mode: 0o755)
             for executable in [tool, link] {
                 let found = try RunningTool(executable: executable, show, environment: ["MALLOW_LIBRARY": nil])
                 #expect(try found.result().output == folder.path(place) + "\n")
@@ -157,9 +157,7 @@ import Testing
             var bytes = try Data(contentsOf: URL(fileURLWithPath: source))
             // e_machine: S/390, which is neither of the two that Mallow is built for.
             bytes[18] = 22
-            try bytes.write(to: URL(fileURLWithPath: folder.path(name)))
-            chmod(folder.path(name), 0o755)
-            return folder.path(name)
+            return try folder.write(name, bytes)
         }
         let program = try foreign(truePath, "foreign")
         try expectRefusal(123, [program, "S/390", try Installation.library()], [program])

@@ -30,17 +30,26 @@ final class TemporaryFolder {
     /// Writes a file and returns its path.
     @discardableResult
     func write(_ name: String, _ text: String, mode: mode_t = 0o755) throws -> String {
-        try Data(text.utf8).write(to: URL(fileURLWithPath: path(name)))
-        chmod(path(name), mode)
-        return path(name)
+        try write(name, Data(text.utf8), mode: mode)
     }
 
-    /// Copies a program and gives it to somebody, with special bits.
-    func copy(_ source: String, as name: String, owner: uid_t? = nil, group: gid_t? = nil, mode: mode_t) throws
-        -> String
-    {
-        // A copy by contents: the attributes are the test's.
-        try Data(contentsOf: URL(fileURLWithPath: source)).write(to: URL(fileURLWithPath: path(name)))
+    @discardableResult
+    func write(_ name: String, _ contents: Data, mode: mode_t = 0o755) throws -> String {
+        let draft = path(name) + ".draft"
+        try contents.write(to: URL(fileURLWithPath: draft))
+        defer { unlink(draft) }
+        return try copy(draft, as: name, mode: mode)
+    }
+
+    /// Copies the contents of a file and gives the copy to somebody, with special bits.
+    ///
+    /// By `cp`: a file that this process itself writes to cannot be executed as long as a child that another thread happens
+    /// to start still has it open ("Text file busy").
+    @discardableResult
+    func copy(
+        _ source: String, as name: String, owner: uid_t? = nil, group: gid_t? = nil, mode: mode_t
+    ) throws -> String {
+        try run("cp", [source, path(name)])
         if owner != nil || group != nil {
             try #require(chown(path(name), owner ?? getuid(), group ?? getgid()) == 0)
         }
@@ -51,13 +60,18 @@ final class TemporaryFolder {
     /// Compiles a C program or library and returns its path.
     func compile(_ name: String, _ source: String, _ options: String...) throws -> String {
         let file = try write(name + ".c", source, mode: 0o644)
-        let compiler = try SpawnedProcess(
-            "/usr/bin/env", ["cc", "-O1", "-o", path(name), file] + options,
-            environment: ProcessInfo.processInfo.environment,
-            files: ("/dev/null", "/dev/null", path("compiler-messages")), blocked: [])
-        try #require(compiler.wait() == 0, "\(name): \(contents("compiler-messages"))")
-        unlink(path("compiler-messages"))
+        try run("cc", ["-O1", "-o", path(name), file] + options)
         return path(name)
+    }
+
+    /// Runs a program that must succeed.
+    private func run(_ program: String, _ arguments: [String]) throws {
+        let messages = path("messages-of-\(program)")
+        let process = try SpawnedProcess(
+            "/usr/bin/env", [program] + arguments, environment: ProcessInfo.processInfo.environment,
+            files: ("/dev/null", "/dev/null", messages), blocked: [])
+        try #require(process.wait() == 0, "\(program): \(contents("messages-of-\(program)"))")
+        unlink(messages)
     }
 }
 
