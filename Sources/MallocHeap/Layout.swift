@@ -47,8 +47,8 @@ enum Layout {
 
     /// Free blocks and runs are given back after one to two of these.
     static let purgeDelayInMilliseconds: UInt = 50
-    /// So much free memory, and a quarter of what is in use, may lie idle at most.
-    static let dirtyByteLimit: UInt = 64 << 20
+    /// So much free memory, and half of what is in use, may lie idle at most.
+    static let dirtyByteLimit: UInt = 256 << 20
     /// Freed mappings are kept for reuse up to this many bytes in all, and so many of them.
     static let mappingCacheByteLimit: UInt = 64 << 20
     static let mappingCacheCount = 16

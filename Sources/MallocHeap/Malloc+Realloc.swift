@@ -94,19 +94,12 @@ extension Malloc {
             return nil
         }
         if alignment <= 8 || alignment == 16 && byteCount > 8 { return allocate(byteCount) }
-        // Most often the class of the size, rounded up to the alignment, has blocks that all lie right, and one is free.
-        let rounded = Layout.roundedUp(byteCount | 1, toMultipleOf: alignment)
-        if rounded <= Layout.directLimit, byteCount <= Layout.directLimit {
-            let page = Page(at: currentHeap.directEntry((rounded &+ 7) &>> 3).pointee)
-            if page.pointee.free != 0, page.pointee.blockByteCount & (alignment &- 1) == 0 { return allocate(rounded) }
-        }
+        if let block = allocateAtHand(byteCount, alignment: alignment) { return block }
         if byteCount > UInt(Int.max) || alignment > Layout.largestAlignment { return outOfMemory() }
         if alignment <= Layout.smallLimit,
             let sizeClass = SizeClasses.sizeClass(for: byteCount, alignment: alignment)
         {
-            let granted = SizeClasses.byteCount(of: sizeClass)
-            return granted <= Layout.directLimit && !Process.state.pointee.isCounting
-                ? allocate(granted) : allocateSmall(byteCount, sizeClass: sizeClass)
+            return allocateSmall(byteCount, sizeClass: sizeClass)
         }
         return allocateLarge(byteCount, alignment: alignment, isZeroed: false)
     }

@@ -33,11 +33,7 @@ public enum Malloc {
         let page = Page(at: heap.directEntry((byteCount &+ 7) &>> 3).pointee)
         let block = page.pointee.free
         if block == 0 { return allocateSlow(byteCount) }
-        page.pointee.free = loadWord(block) ^ heap.pointee.linkKey
-        // The tag of a free block must not survive in a live one.
-        storeWord(block, 0)
-        page.pointee.used &+= 1
-        return UnsafeMutableRawPointer(bitPattern: block)
+        return heap.take(block, of: page)
     }
 
     /// Frees a block, of any thread's. Nothing happens to nil. A pointer that is not the start of a live block ends the
@@ -69,5 +65,17 @@ public enum Malloc {
         guard let block = allocate(total) else { return nil }
         memset(block, 0, Int(bitPattern: total))
         return block
+    }
+}
+
+extension UnsafeMutablePointer where Pointee == HeapRecord {
+    /// Pops the first free block of a page.
+    @inline(__always)
+    func take(_ block: UInt, of page: Page) -> UnsafeMutableRawPointer? {
+        page.pointee.free = loadWord(block) ^ pointee.linkKey
+        // The tag of a free block must not survive in a live one.
+        storeWord(block, 0)
+        page.pointee.used &+= 1
+        return UnsafeMutableRawPointer(bitPattern: block)
     }
 }

@@ -2,7 +2,7 @@
 // allocate again at once; then the kernel gets it. A tick happens inside a call that takes the pool's lock anyway, when
 // its time has come; so nothing is purged in a program that makes no call, and no thread of ours runs.
 //
-// What lies idle is bounded as well: beyond 64 MiB and a quarter of what is in use, it goes at once, the oldest first.
+// What lies idle is bounded as well: beyond 256 MiB and half of what is in use, it goes at once, the oldest first.
 //
 // No storm: what is freed between two ticks is purged once, in runs as long as they come, and at most
 // `purgeByteLimit` bytes in one call; the rest goes with the following calls.
@@ -17,9 +17,9 @@ extension SlicePool {
     /// What one call into the heap may spend on giving back, in bytes: about a millisecond of the kernel's time.
     private static let purgeByteLimit: UInt = 32 << 20
 
-    /// More lies idle than `dirtyByteLimit` and a quarter of what is in use: then a tick is due at once.
+    /// More lies idle than `dirtyByteLimit` and half of what is in use: then a tick is due at once.
     private static var isOverLimit: Bool {
-        state.pointee.dirtySlices > Layout.dirtyByteLimit >> Layout.sliceShift &+ state.pointee.usedSlices / 4
+        state.pointee.dirtySlices > Layout.dirtyByteLimit >> Layout.sliceShift &+ state.pointee.usedSlices / 2
     }
 
     /// Gives back what has been free long enough, or too much. The lock is held. O(1) until a tick is due.

@@ -59,6 +59,10 @@ public func mallowPosixMemalign(
     _ result: UnsafeMutablePointer<UnsafeMutableRawPointer?>, _ alignment: UInt, _ byteCount: UInt
 ) -> CInt {
     guard alignment >= 8, alignment & (alignment &- 1) == 0 else { return EINVAL }
+    if let block = Malloc.allocateAtHand(byteCount, alignment: alignment) {
+        result.pointee = block
+        return 0
+    }
     let savedErrno = mallow_errno()
     guard let block = Malloc.allocate(byteCount, alignment: alignment) else {
         mallow_set_errno(savedErrno)

@@ -31,7 +31,8 @@
 #define MALLOW_ADDRESS_BITS 48
 #define MALLOW_SEGMENT_MAP_COUNT 0x800000
 #endif
-#define MALLOW_HEAP_WORDS 176
+// As large as a heap's tables, so that every look-up in them finds no page.
+#define MALLOW_HEAP_WORDS 240
 #define MALLOW_PROCESS_BYTES 65536
 
 // MARK: - Thread-local slots

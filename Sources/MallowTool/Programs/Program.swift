@@ -58,6 +58,8 @@ struct Program {
         let searchPath = getenv("PATH").map { String(cString: $0) } ?? "/usr/local/bin:/usr/bin:/bin"
         for folder in searchPath.split(separator: ":", omittingEmptySubsequences: false) where !name.isEmpty {
             let candidate = (folder.isEmpty ? "." : folder) + "/" + name
+            // A folder that one may not look into is as good as empty.
+            guard access(candidate, F_OK) == 0 else { continue }
             do throws(ToolFailure) {
                 try checkExecutable(candidate, wanted)
                 return candidate

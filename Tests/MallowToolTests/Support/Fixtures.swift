@@ -127,6 +127,17 @@ enum Source {
         }
         """
 
+    /// Ignores SIGCHLD and becomes another program.
+    static let ignoreChildren = """
+        #include <signal.h>
+        #include <unistd.h>
+        int main(int count, char **words) {
+            signal(SIGCHLD, SIG_IGN);
+            execv(words[1], words + 1);
+            return 1;
+        }
+        """
+
     /// Gives a file capabilities.
     static let giveCapabilities = """
         #include <sys/xattr.h>
