@@ -1,8 +1,11 @@
 # The commands of this repository. `make demo` and `make test` do all their own set-up.
 
 PREFIX ?= /usr/local
-ROUNDS ?= 3
+# Fewer rounds than five are too few to conclude from.
+ROUNDS ?= 5
 DESTDIR ?=
+# The tool runs where no Swift toolchain is.
+TOOL_FLAGS = --static-swift-stdlib --scratch-path .build/tool -Xlinker -s
 SWIFT ?= swift
 
 .PHONY: all lib tool demo test test-heap sanitize bench check format lint disassembly instructions install uninstall clean
@@ -15,16 +18,16 @@ lib:
 
 ## build/bin/mallow
 tool:
-	$(SWIFT) build -c release --product mallow
+	$(SWIFT) build -c release $(TOOL_FLAGS) --product mallow
 	mkdir -p build/bin
-	cp "$$($(SWIFT) build -c release --show-bin-path)/mallow" build/bin/mallow
+	cp -f "$$($(SWIFT) build -c release $(TOOL_FLAGS) --show-bin-path)/mallow" build/bin/mallow
 
 ## The main job: a real program (the Swift compiler, optimising a real file) under the system's malloc and under Mallow.
 demo: all
 	@echo
 	@echo "The Swift compiler, optimising Tests/MallowABITests/Programs/concurrency.swift:"
 	build/bin/mallow compare --rounds $(ROUNDS) -- \
-		swiftc -O -parse-as-library -emit-object -o build/demo.o Tests/MallowABITests/Programs/concurrency.swift
+		swiftc -O -parse-as-library -emit-object -o build/demo.o Tests/MallowABITests/Programs/concurrency.swift </dev/null
 
 ## All tests, under the sanitizers too; installs the programs that they run, where they are missing.
 test: all

@@ -128,7 +128,7 @@ enum Settings {
         }
     }
 
-    /// Puts the process's number in the place of each `%p`.
+    /// Puts the process's number in the place of each `%p`, and a percent sign in that of each `%%`.
     private static func expand(
         _ path: UnsafeMutablePointer<CChar>, into result: UnsafeMutablePointer<CChar>, capacity: Int
     ) {
@@ -144,6 +144,10 @@ enum Settings {
                     count &+= 1
                     divisor /= 10
                 }
+                source &+= 2
+            } else if path[source] == 0x25, path[source &+ 1] == 0x25 {
+                result[count] = 0x25
+                count &+= 1
                 source &+= 2
             } else {
                 result[count] = path[source]
