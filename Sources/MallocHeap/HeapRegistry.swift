@@ -182,20 +182,23 @@ enum HeapRegistry {
 
     // MARK: - fork
 
-    /// Before a fork: nobody changes the process's lists until it is over.
+    /// Before a fork: nobody else changes the process's lists until it is over. This thread may: handlers of others, which
+    /// allocate, run between ours and the fork.
     static func prepareFork() {
-        Process.initializeIfNeeded()
         Process.registryLock.acquire()
         Process.poolLock.acquire()
+        state.pointee.forkingThread.store(UInt(mallow_thread_identity()), ordering: .relaxed)
     }
 
     static func parentAfterFork() {
+        state.pointee.forkingThread.store(0, ordering: .relaxed)
         Process.poolLock.release()
         Process.registryLock.release()
     }
 
     /// In the child: the other threads are gone. Their heaps become orphans, but for those in the middle of a change.
     static func childAfterFork() {
+        state.pointee.forkingThread.store(0, ordering: .relaxed)
         Process.poolLock.reset()
         Process.registryLock.reset()
         var candidate = state.pointee.heaps

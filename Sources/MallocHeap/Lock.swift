@@ -23,6 +23,7 @@ extension UnsafeMutablePointer where Pointee == Lock {
 
     @inline(__always)
     func release() {
+        if Process.isForkingThread { return }
         if pointee.state.exchange(0, ordering: .releasing) == 2 {
             #if os(Linux)
                 mallow_futex_wake(UnsafeMutableRawPointer(self))
@@ -37,6 +38,8 @@ extension UnsafeMutablePointer where Pointee == Lock {
 
     @inline(never)
     private func acquireSlow() {
+        // Held by this thread, for a fork: what other handlers of the fork allocate must not wait for it.
+        if Process.isForkingThread { return }
         for _ in 0..<100 {
             if pointee.state.load(ordering: .relaxed) == 0,
                 pointee.state.compareExchange(expected: 0, desired: 1, ordering: .acquiring).exchanged

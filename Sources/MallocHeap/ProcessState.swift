@@ -2,8 +2,8 @@
 // `malloc`, and is set up by the first call that takes a slow path.
 //
 //   +0    the pool's lock        +128  the registry's lock
-//   +256  ProcessState           +2048 PoolState
-//   +4096 the first metadata (heaps, mappings' records)
+//   +256  ProcessState           +768  PoolState
+//   +1280 the first metadata (heaps), so that a small program touches one page of it
 //
 // Thread-safety: each field says which lock guards it. Lock order: registry, then pool.
 
@@ -23,6 +23,8 @@ struct ProcessState: ~Copyable {
     let initialized: Atomic<UInt32>
     /// Orphaned heaps; a hint that is read without the lock.
     let orphanCount: Atomic<UInt>
+    /// The thread that holds both locks for a fork, or 0.
+    let forkingThread: Atomic<UInt>
     /// Raised by `trim`: each heap gives back what it can at its next slow path.
     let trimEpoch: Atomic<UInt>
 
@@ -86,7 +88,7 @@ struct PoolState {
 }
 
 enum Process {
-    private static let metadataOffset: UInt = 4096
+    private static let metadataOffset: UInt = 1280
 
     @inline(__always)
     static var state: UnsafeMutablePointer<ProcessState> {
@@ -101,6 +103,13 @@ enum Process {
         UnsafeMutablePointer<Lock>(at: UInt(bitPattern: mallow_process()) &+ 128)
     }
 
+    /// Whether this thread is between the handlers of a fork, and so holds both locks.
+    @inline(__always)
+    static var isForkingThread: Bool {
+        let thread = state.pointee.forkingThread.load(ordering: .relaxed)
+        return thread != 0 && thread == UInt(mallow_thread_identity())
+    }
+
     /// Sets up the process once; any thread, any number of times.
     @inline(__always)
     static func initializeIfNeeded() {
@@ -110,14 +119,19 @@ enum Process {
     @inline(never)
     private static func initialize() {
         registryLock.acquire()
-        defer { registryLock.release() }
-        guard state.pointee.initialized.load(ordering: .acquiring) != 2 else { return }
+        guard state.pointee.initialized.load(ordering: .acquiring) != 2 else { return registryLock.release() }
+        assert(MemoryLayout<ProcessState>.size <= 512 && MemoryLayout<PoolState>.size <= 512)
         state.pointee.osPageByteCount = SystemMemory.pageSize()
         state.pointee.linkKey = LinkTag.key(random: randomWord())
         poolPointer.pointee.metadataNext = UInt(bitPattern: mallow_process()) &+ metadataOffset
         poolPointer.pointee.metadataEnd = UInt(bitPattern: mallow_process()) &+ UInt(MALLOW_PROCESS_BYTES)
         state.pointee.hasThreadKey = pthread_key_create(&state.pointee.threadKey, threadWillEnd) == 0
         state.pointee.initialized.store(2, ordering: .releasing)
+        registryLock.release()
+        // As early as can be: handlers run in the order of registration after a fork, and those of others may allocate.
+        // So may the registration itself: the process is set up by now, and the lock is open.
+        _ = pthread_atfork(
+            { HeapRegistry.prepareFork() }, { HeapRegistry.parentAfterFork() }, { HeapRegistry.childAfterFork() })
     }
 
     private static func randomWord() -> UInt {
@@ -155,7 +169,7 @@ enum Process {
 
     @inline(__always)
     static var poolPointer: UnsafeMutablePointer<PoolState> {
-        UnsafeMutablePointer<PoolState>(at: UInt(bitPattern: mallow_process()) &+ 2048)
+        UnsafeMutablePointer<PoolState>(at: UInt(bitPattern: mallow_process()) &+ 768)
     }
 }
 

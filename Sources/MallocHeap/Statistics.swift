@@ -142,13 +142,6 @@ extension Malloc {
 }
 
 extension Malloc {
-    /// To be called around `fork`, by `pthread_atfork` or by hand.
-    public static func prepareFork() { HeapRegistry.prepareFork() }
-    public static func parentAfterFork() { HeapRegistry.parentAfterFork() }
-    public static func childAfterFork() { HeapRegistry.childAfterFork() }
-}
-
-extension Malloc {
     /// Calls `body`, which reads statistics, now if no lock of the heap is held, and otherwise, when counting is on, at
     /// the next allocation. For signal handlers: the lock may be held by the very thread that the signal came to.
     public static func whenUnlocked(_ body: @convention(c) () -> Void) {

@@ -1,5 +1,5 @@
-// What the library does when the loader starts it and when the program ends: settings from the environment, handlers for
-// `fork`, and the report. `malloc` works before the first of these and after the last.
+// What the library does when the loader starts it and when the program ends: settings from the environment, and the
+// report. `malloc` works before the first of these and after the last.
 
 import CMallowShims
 import MallocHeapEmbedded
@@ -9,8 +9,6 @@ import MallocHeapEmbedded
 nonisolated(unsafe) private let atStart:
     @convention(c) (CInt, UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?, Environment?) -> Void = {
         _, _, environment in
-        _ = pthread_atfork(
-            { Malloc.prepareFork() }, { Malloc.parentAfterFork() }, { Malloc.childAfterFork() })
         // A program with rights of its own must not write files where its caller says.
         if mallow_is_privileged() == 0 { Settings.read(environment) }
     }

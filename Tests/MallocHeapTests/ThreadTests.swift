@@ -1,9 +1,10 @@
 // Threads that free each other's blocks, end, and inherit each other's heaps. Run under the thread sanitizer as well.
 
 import CMallowShims
-import MallocHeap
 import Synchronization
 import Testing
+
+@testable import MallocHeap
 
 /// Runs `body` on so many threads of the system's and waits for them.
 private func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
@@ -108,6 +109,16 @@ extension HeapTests {
             #expect(after.heaps <= before.heaps + 8)
             #expect(after.threads == before.threads)
             #expect(after.committedBytes < before.committedBytes + (1 << 20))
+            #expect(Malloc.brokenInvariant() == nil)
+        }
+
+        /// Between the handlers of a fork this thread holds both locks, and handlers of others may still allocate.
+        @Test func allocatesBetweenTheHandlersOfAFork() {
+            HeapRegistry.prepareFork()
+            let blocks = (0..<200).map { make(UInt(40_000 + $0 * 100)) } + (0..<2000).map { make(UInt(16 + $0)) }
+            #expect(!blocks.contains(0))
+            HeapRegistry.parentAfterFork()
+            #expect(blocks.allSatisfy { drop($0) })
             #expect(Malloc.brokenInvariant() == nil)
         }
 

@@ -47,6 +47,8 @@ static inline void *mallow_heap_slot(void) { return mallow_heap_slot_storage; }
 static inline void mallow_set_heap_slot(void *heap) { mallow_heap_slot_storage = heap; }
 static inline int mallow_thread_phase(void) { return mallow_thread_phase_storage; }
 static inline void mallow_set_thread_phase(int phase) { mallow_thread_phase_storage = phase; }
+// A number that no other living thread has, and that a child of fork keeps.
+static inline uintptr_t mallow_thread_identity(void) { return (uintptr_t)&mallow_thread_phase_storage; }
 
 // MARK: - Static storage
 
