@@ -18,6 +18,7 @@ enum Address {
         byteCount: UInt, alignment: UInt = Layout.segmentByteCount, access: SystemMemory.Access = .readWrite
     ) -> UInt {
         let pool = Process.poolPointer
+        if pool.pointee.lowestSegment == 0 { pool.pointee.lowestSegment = whereTheKernelMaps() }
         let span = Layout.roundedUp(byteCount, toMultipleOf: Layout.segmentByteCount)
         if pool.pointee.lowestSegment > span {
             let wished = (pool.pointee.lowestSegment &- span) & ~(alignment &- 1)
@@ -45,6 +46,14 @@ enum Address {
         }
         noteLowest(aligned)
         return aligned
+    }
+
+    /// The address of the next mapping, found by making one: so the first segment, too, takes no more than it needs.
+    private static func whereTheKernelMaps() -> UInt {
+        let osPage = Process.state.pointee.osPageByteCount
+        let address = SystemMemory.map(byteCount: osPage)
+        if address != 0 { SystemMemory.unmap(address: address, byteCount: osPage) }
+        return address
     }
 
     /// Lets the map lead from an address to records at `value`; 0 to none.

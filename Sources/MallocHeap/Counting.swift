@@ -42,6 +42,12 @@ enum Counting {
         if live > state.pointee.peakLiveBytes.load(ordering: .relaxed) {
             state.pointee.peakLiveBytes.max(live, ordering: .relaxed)
         }
+        reportIfPending()
+    }
+
+    /// What a signal asked for and could not have.
+    static func reportIfPending() {
+        if state.pointee.pendingReport != nil { Malloc.reportIfPending() }
     }
 
     static func freed(_ byteCount: UInt) {
@@ -55,9 +61,9 @@ enum Counting {
         allocated(granted)
     }
 
-    static func resizedLarge(from old: UInt, to new: UInt) {
+    static func resizedLarge(from old: UInt, to new: UInt, requested: UInt) {
         if new > old {
-            state.pointee.largeRequestedBytes.wrappingAdd(new &- old, ordering: .relaxed)
+            state.pointee.largeRequestedBytes.wrappingAdd(requested &- old, ordering: .relaxed)
             state.pointee.largeGrantedBytes.wrappingAdd(new &- old, ordering: .relaxed)
             allocated(new &- old)
         } else {
@@ -73,7 +79,6 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
             counters[sizeClass].allocations &+= 1
         }
         Counting.allocated(SizeClasses.byteCount(of: sizeClass))
-        if Process.state.pointee.pendingReport != nil { Malloc.reportIfPending() }
     }
 }
 
@@ -86,9 +91,11 @@ extension UnsafeMutablePointer where Pointee == PageRecord {
         return counted > freed ? counted &- freed : 0
     }
 
-    /// Bytes of memory behind the page: what of it was ever touched, in OS pages.
+    /// Bytes of memory behind the page, at most: what of it was ever touched, in OS pages; all of it if it was touched
+    /// before the page was taken.
     var committedBytes: UInt {
         let osPage = Process.state.pointee.osPageByteCount
+        if pointee.wasDirty, pointee.kind != PageKind.mapping { return UInt(pointee.sliceCount) &<< Layout.sliceShift }
         if pointee.kind == PageKind.small {
             return Layout.roundedUp(UInt(pointee.carved) &* pointee.blockByteCount, toMultipleOf: osPage)
         }

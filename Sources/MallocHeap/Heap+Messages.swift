@@ -68,9 +68,9 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
             giveBackEmptyPages()
             return
         }
-        pointee.nextTick &+= 1
-        // Each call here is a page used up: so many of them are a fraction of a millisecond at least.
-        guard pointee.nextTick & 255 == 0 else { return }
+        pointee.searches &+= 1
+        // Each call here is a ring searched in vain: so many of them are a fraction of a millisecond at least.
+        guard pointee.searches & 255 == 0 else { return }
         giveBackEmptyPages()
         HeapRegistry.lookAfterOneOrphan()
     }

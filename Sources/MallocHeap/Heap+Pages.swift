@@ -17,8 +17,15 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
     func refillAndAllocate(_ sizeClass: Int) -> UInt {
         pointee.isBusy = true
         defer { pointee.isBusy = false }
+        pointee.refills &+= 1
+        if pointee.refills & 63 == 0 { SlicePool.tickIfIdle() }
         let current = pages(sizeClass).pointee.current
-        if current != Page.none, current.collectRemote() || current.carve(key: pointee.linkKey) { return pop(current) }
+        // A heap that was inherited may well have free blocks.
+        if current != Page.none,
+            current.pointee.free != 0 || current.collectRemote() || current.carve(key: pointee.linkKey)
+        {
+            return pop(current)
+        }
         guard let page = findPage(sizeClass) ?? findElsewhere(sizeClass) else { return 0 }
         setCurrent(sizeClass, to: page)
         return pop(page)

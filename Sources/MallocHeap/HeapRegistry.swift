@@ -25,49 +25,38 @@ enum HeapRegistry {
         static let fresh: CInt = 0
         static let running: CInt = 1
         static let ended: CInt = 2
-        /// Rounds of destructors seen so far: our own heap goes in the third, to serve those of other keys before.
-        static let firstRound: CInt = 3
-        static let secondRound: CInt = 4
     }
 
     /// Runs `body`, which allocates, with the thread's heap, which it gets if it has none. Nil when there is no memory.
     ///
-    /// A thread that is ending, after the last round of destructors that we were called in, borrows a heap for the one
-    /// operation, so that it leaves nothing behind.
+    /// A thread that is ending, and gave its heap back, borrows one for the one operation, so that it leaves nothing
+    /// behind.
     @inline(never)
     static func withHeap(_ body: (Heap) -> UInt) -> UnsafeMutableRawPointer? {
         let savedErrno = mallow_errno()
         Process.initializeIfNeeded()
         guard let heap = acquire() else { return Malloc.outOfMemory() }
         mallow_set_heap_slot(UnsafeMutableRawPointer(heap))
-        let isEnding = mallow_thread_phase() == Phase.ended
         if mallow_thread_phase() == Phase.fresh {
             mallow_set_thread_phase(Phase.running)
             // May call calloc, which finds the heap in its slot.
-            if state.pointee.hasThreadKey {
-                _ = pthread_setspecific(state.pointee.threadKey, UnsafeMutableRawPointer(heap))
-            }
+            let isKnown =
+                state.pointee.hasThreadKey
+                && pthread_setspecific(state.pointee.threadKey, UnsafeMutableRawPointer(heap)) == 0
+            // Nobody would tell us of the thread's end.
+            if !isKnown { mallow_set_thread_phase(Phase.ended) }
         }
         mallow_set_errno(savedErrno)
         let result = body(heap)
-        if isEnding { abandon(heap) }
+        if mallow_thread_phase() == Phase.ended { abandon(heap) }
         return result == 0 ? Malloc.outOfMemory() : rawPointer(result)
     }
 
-    /// The destructor of our thread key.
-    static func threadEnds(_ value: UnsafeMutableRawPointer?) {
+    /// The destructor of our thread key. Destructors of other keys may run later: what they allocate is borrowed.
+    static func threadEnds() {
         guard Malloc.hasHeap else { return }
-        switch mallow_thread_phase() {
-        case Phase.running:
-            mallow_set_thread_phase(Phase.firstRound)
-            _ = pthread_setspecific(state.pointee.threadKey, value)
-        case Phase.firstRound:
-            mallow_set_thread_phase(Phase.secondRound)
-            _ = pthread_setspecific(state.pointee.threadKey, value)
-        default:
-            mallow_set_thread_phase(Phase.ended)
-            abandon(Malloc.currentHeap)
-        }
+        mallow_set_thread_phase(Phase.ended)
+        abandon(Malloc.currentHeap)
     }
 
     // MARK: - Coming and going
@@ -107,7 +96,9 @@ enum HeapRegistry {
     /// Leaves a heap to whoever comes next.
     private static func abandon(_ heap: Heap) {
         let savedErrno = mallow_errno()
+        heap.pointee.isBusy = true
         heap.giveBackEmptyPages()
+        heap.pointee.isBusy = false
         mallow_set_heap_slot(mallow_no_heap())
         Process.registryLock.acquire()
         state.pointee.ownedHeapCount &-= 1
@@ -213,5 +204,5 @@ enum HeapRegistry {
 
 /// The C function that the thread key calls.
 func threadWillEnd(_ value: UnsafeMutableRawPointer?) {
-    HeapRegistry.threadEnds(value)
+    HeapRegistry.threadEnds()
 }

@@ -43,21 +43,26 @@ extension Malloc {
             return nil
         }
         let usable = page.pointee.blockByteCount
-        if byteCount <= usable, byteCount >= usable / 2 || usable <= 16 { return pointer }
-        if page.pointee.kind == PageKind.small {
-            // Moves.
-        } else if byteCount <= UInt(Int.max), byteCount > Layout.smallLimit {
-            let savedErrno = mallow_errno()
+        let isSmall = page.pointee.kind == PageKind.small
+        if byteCount <= usable {
+            // Small blocks stay while they fill half of what they have, others while an eighth is all there is to save.
+            if isSmall ? byteCount >= usable / 2 || usable <= 16 : usable &- byteCount <= usable / 8 { return pointer }
+        }
+        let savedErrno = mallow_errno()
+        if !isSmall, byteCount <= UInt(Int.max), byteCount > Layout.smallLimit {
             let moved = page.pointee.kind == PageKind.run ? resizeRun(page, byteCount) : resizeMapping(page, byteCount)
             if let moved {
                 mallow_set_errno(savedErrno)
-                if Process.state.pointee.isCounting { Counting.resizedLarge(from: usable, to: goodSize(byteCount)) }
+                if Process.state.pointee.isCounting {
+                    Counting.resizedLarge(from: usable, to: goodSize(byteCount), requested: byteCount)
+                }
                 return rawPointer(moved)
             }
         }
         guard let target = allocate(byteCount) else { return nil }
         memcpy(target, pointer, Int(bitPattern: min(usable, byteCount)))
         deallocate(pointer)
+        mallow_set_errno(savedErrno)
         return target
     }
 

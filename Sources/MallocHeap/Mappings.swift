@@ -6,6 +6,8 @@
 //
 // All of it runs under the pool's lock. Cost: system calls, or a look through at most 16 cached mappings.
 
+import CMallowShims
+
 #if hasFeature(Embedded)
     import SystemMemoryEmbedded
 #else
@@ -47,34 +49,36 @@ enum Mappings {
         page.pointee.kind = PageKind.none
         Address.setMapEntry(page.pointee.mappingAddress, to: 0)
         let byteCount = page.pointee.mappingByteCount
-        if byteCount <= Layout.mappingCacheByteLimit {
-            while state.pointee.cachedMappingCount >= Layout.mappingCacheCount
-                || state.pointee.cachedMappingBytes &+ byteCount > Layout.mappingCacheByteLimit
-            {
-                dropOldest()
-            }
-            page.pointee.freedAt = SystemMemory.milliseconds()
-            page.pointee.next = state.pointee.cachedMappings
-            state.pointee.cachedMappings = page
-            state.pointee.cachedMappingCount &+= 1
-            state.pointee.cachedMappingBytes &+= byteCount
-        } else {
-            drop(page)
-        }
+        while state.pointee.cachedMappingCount >= Layout.mappingCacheCount
+            || state.pointee.cachedMappingBytes &+ byteCount > Layout.mappingCacheByteLimit,
+            dropOldest()
+        {}
+        page.pointee.freedAt = SystemMemory.milliseconds()
+        page.pointee.next = state.pointee.cachedMappings
+        state.pointee.cachedMappings = page
+        state.pointee.cachedMappingCount &+= 1
+        state.pointee.cachedMappingBytes &+= byteCount
+        SlicePool.armTick()
+        if byteCount > Layout.mappingCacheByteLimit { drop(page) }
         SlicePool.tickLocked()
     }
 
     /// Changes the size of a block, in place or by moving its pages. Nil (and the block as it was) when the kernel
     /// refuses. Takes the lock.
     static func resize(_ page: Page, to byteCount: UInt) -> UInt? {
-        let needed = Layout.roundedUp(byteCount, toMultipleOf: Process.state.pointee.osPageByteCount)
         Process.poolLock.acquire()
         defer { Process.poolLock.release() }
+        return resizeLocked(page, to: byteCount)
+    }
+
+    private static func resizeLocked(_ page: Page, to byteCount: UInt) -> UInt? {
+        let osPage = Process.state.pointee.osPageByteCount
+        let needed = Layout.roundedUp(byteCount, toMultipleOf: osPage)
         let address = page.pointee.mappingAddress
         let mapped = page.pointee.mappingByteCount
         if needed <= mapped {
             // What is cut off goes back, but for a little that saves the next growth a call.
-            if mapped &- needed > needed / 4,
+            if mapped &- needed > needed / 8,
                 SystemMemory.unmap(address: address &+ needed, byteCount: mapped &- needed)
             {
                 setMapped(page, address: address, byteCount: needed)
@@ -83,8 +87,7 @@ enum Mappings {
             return address
         }
         // Growth is likely to go on: some address space in reserve makes it cost a call for each eighth, not each page.
-        let reserve = Layout.roundedUp(needed / 8, toMultipleOf: Process.state.pointee.osPageByteCount)
-        for wanted in SmallPair(needed &+ reserve, needed) {
+        for wanted in SmallPair(needed &+ Layout.roundedUp(needed / 8, toMultipleOf: osPage), needed) {
             dropCached(toMakeRoomFor: wanted &- mapped)
             if SystemMemory.resizeInPlace(address: address, from: mapped, to: wanted) {
                 setMapped(page, address: address, byteCount: wanted)
@@ -93,50 +96,51 @@ enum Mappings {
             }
             let target = mapDroppingCache(byteCount: wanted, alignment: Layout.segmentByteCount, access: .none)
             guard target != 0 else { continue }
-            if SystemMemory.move(address: address, from: mapped, to: wanted, target: target) {
-                Address.setMapEntry(address, to: 0)
-                Address.setMapEntry(target, to: page.address)
-                setMapped(page, address: target, byteCount: wanted)
-                page.pointee.blockByteCount = needed
-                return target
-            }
-            SystemMemory.unmap(address: target, byteCount: wanted)
+            // If it fails the reserved addresses are left alone: they may be another's by now, and hold no memory if not.
+            guard SystemMemory.move(address: address, from: mapped, to: wanted, target: target) else { return nil }
+            Address.setMapEntry(address, to: 0)
+            Address.setMapEntry(target, to: page.address)
+            setMapped(page, address: target, byteCount: wanted)
+            page.pointee.blockByteCount = needed
+            return target
         }
         return nil
     }
 
-    /// Moves the pages of a run out of its segment into a mapping that can grow. The run's slices become free and empty.
-    /// Nil (and the run as it was) when the kernel refuses. Takes the lock.
+    /// Moves the pages of a run out of its segment into a mapping that can grow, and grows it. The run's slices become
+    /// free and empty. Nil (and the block as it was) when the kernel refuses. Takes the lock.
     static func adopt(run page: Page, growingTo byteCount: UInt) -> UInt? {
-        let osPage = Process.state.pointee.osPageByteCount
-        let needed = Layout.roundedUp(byteCount, toMultipleOf: osPage)
-        let wanted = needed &+ Layout.roundedUp(needed / 8, toMultipleOf: osPage)
         Process.poolLock.acquire()
         defer { Process.poolLock.release() }
         guard let record = makeRecord() else { return nil }
+        // All of the address space that the growth needs is taken first, and the rest of it handed back just before the
+        // mapping grows into it: so growth seldom fails once the pages have moved.
+        let osPage = Process.state.pointee.osPageByteCount
+        let held = UInt(page.pointee.sliceCount) &<< Layout.sliceShift
+        let wanted = Layout.roundedUp(byteCount &+ byteCount / 8, toMultipleOf: osPage)
         let target = mapDroppingCache(byteCount: wanted, alignment: Layout.segmentByteCount, access: .none)
-        guard target != 0 else {
+        guard target != 0, SystemMemory.movePages(address: page.start, byteCount: held, target: target) else {
             recycle(record: record)
             return nil
         }
-        let start = page.start
-        let held = UInt(page.pointee.sliceCount) &<< Layout.sliceShift
-        guard SystemMemory.move(address: start, from: held, to: wanted, target: target) else {
-            SystemMemory.unmap(address: target, byteCount: wanted)
+        SystemMemory.unmap(address: target &+ held, byteCount: wanted &- held)
+        describe(record, address: target, mappedByteCount: held, byteCount: page.pointee.blockByteCount)
+        state.pointee.mappedBytes &+= held
+        link(record)
+        guard let grown = resizeLocked(record, to: byteCount) else {
+            // The run's slices are still its own, and empty: the contents go back there.
+            memcpy(rawPointer(page.start), rawPointer(target), Int(bitPattern: page.pointee.blockByteCount))
+            unlink(record)
+            Address.setMapEntry(target, to: 0)
+            if SystemMemory.unmap(address: target, byteCount: held) { state.pointee.mappedBytes &-= held }
             recycle(record: record)
             return nil
         }
         let segment = Segment(at: page.address & ~(Layout.segmentByteCount &- 1))
         let first = Int(bitPattern: (page.address &- segment.address) / Layout.recordByteCount)
         page.pointee.kind = PageKind.none
-        if SystemMemory.mapReplacing(address: start, byteCount: held) {
-            SlicePool.markFree(segment, first, count: Int(page.pointee.sliceCount), isDirty: false)
-        }
-        // Refused: the slices have no memory behind them any more and stay taken for good.
-        describe(record, address: target, mappedByteCount: wanted, byteCount: needed)
-        state.pointee.mappedBytes &+= wanted
-        link(record)
-        return target
+        SlicePool.markFree(segment, first, count: Int(page.pointee.sliceCount), isDirty: false)
+        return grown
     }
 
     // MARK: - The cache
@@ -171,19 +175,19 @@ enum Mappings {
         state.pointee.cachedMappingBytes &-= page.pointee.mappingByteCount
     }
 
-    private static func dropOldest() {
+    /// False if there is none, or the kernel does not take it.
+    private static func dropOldest() -> Bool {
         var last = state.pointee.cachedMappings
         while let page = last, let next = page.pointee.next { last = next }
-        guard let page = last else { return }
-        removeCached(page)
-        drop(page)
+        guard let page = last else { return false }
+        return drop(page)
     }
 
     private static func dropCached(toMakeRoomFor byteCount: UInt) {
         var dropped: UInt = 0
-        while dropped < byteCount, state.pointee.cachedMappings != nil {
+        while dropped < byteCount {
             let before = state.pointee.cachedMappingBytes
-            dropOldest()
+            guard dropOldest() else { return }
             dropped &+= before &- state.pointee.cachedMappingBytes
         }
     }
@@ -193,34 +197,36 @@ enum Mappings {
         var candidate = state.pointee.cachedMappings
         while let page = candidate {
             candidate = page.pointee.next
-            if page.pointee.freedAt < moment {
-                removeCached(page)
-                drop(page)
-            }
+            if page.pointee.freedAt < moment { drop(page) }
         }
     }
 
-    private static func drop(_ page: Page) {
+    /// Gives a cached mapping back. If the kernel refuses (too many mappings to split one), its memory goes at least, and
+    /// it stays in the cache.
+    @discardableResult
+    private static func drop(_ page: Page) -> Bool {
         let byteCount = page.pointee.mappingByteCount
-        if SystemMemory.unmap(address: page.pointee.mappingAddress, byteCount: byteCount) {
-            state.pointee.mappedBytes &-= byteCount
-        } else {
-            // Too many mappings for the kernel to split: at least its memory goes.
+        guard SystemMemory.unmap(address: page.pointee.mappingAddress, byteCount: byteCount) else {
             SystemMemory.discard(address: page.pointee.mappingAddress, byteCount: byteCount)
+            page.pointee.freedAt = SystemMemory.milliseconds()
+            return false
         }
+        removeCached(page)
+        state.pointee.mappedBytes &-= byteCount
         state.pointee.purgedBytes &+= byteCount
         recycle(record: page)
+        return true
     }
 
-    /// Maps; when the kernel refuses, gives the cache back and tries once more. What is cached and did not fit goes first,
+    /// Maps; when the kernel refuses, gives back all that lies idle and tries once more. What is cached and did not fit goes first,
     /// up to as much as is mapped: new memory does not come on top of memory that lies idle.
     private static func mapDroppingCache(
         byteCount: UInt, alignment: UInt, access: SystemMemory.Access = .readWrite
     ) -> UInt {
         dropCached(toMakeRoomFor: byteCount)
         let address = Address.map(byteCount: byteCount, alignment: alignment, access: access)
-        if address != 0 || state.pointee.cachedMappings == nil { return address }
-        dropCached(freedBefore: .max)
+        if address != 0 { return address }
+        SlicePool.reclaimLocked()
         return Address.map(byteCount: byteCount, alignment: alignment, access: access)
     }
 

@@ -27,10 +27,6 @@ extension SlicePool {
         guard state.pointee.dirtySlices > 0 || state.pointee.cachedMappingCount > 0 else { return }
         let now = SystemMemory.milliseconds()
         guard now >= state.pointee.nextTick || isOverLimit else { return }
-        if state.pointee.nextTick == 0 {
-            state.pointee.nextTick = now &+ Layout.purgeDelayInMilliseconds
-            return
-        }
         var budget = purgeByteLimit
         var candidate = state.pointee.segments
         while let segment = candidate {
@@ -47,6 +43,12 @@ extension SlicePool {
         Mappings.dropCached(freedBefore: now &- Layout.purgeDelayInMilliseconds)
         state.pointee.nextTick = now &+ Layout.purgeDelayInMilliseconds
         if state.pointee.segmentCount > 1 { unmapEmptySegments(keeping: 1) }
+    }
+
+    /// Something has become idle: the next tick is due a delay from now.
+    static func armTick() {
+        let due = SystemMemory.milliseconds() &+ Layout.purgeDelayInMilliseconds
+        if state.pointee.nextTick < due { state.pointee.nextTick = due }
     }
 
     /// Gives back the aged slices of a segment, until the budget is spent. The lock is held.
@@ -79,6 +81,12 @@ extension SlicePool {
         Process.poolLock.acquire()
         defer { Process.poolLock.release() }
         let before = state.pointee.purgedBytes
+        reclaimLocked()
+        return state.pointee.purgedBytes != before
+    }
+
+    /// `trim`, with the lock held.
+    static func reclaimLocked() {
         var candidate = state.pointee.segments
         while let segment = candidate {
             candidate = segment.pointee.next
@@ -89,6 +97,13 @@ extension SlicePool {
         }
         Mappings.dropCached(freedBefore: .max)
         unmapEmptySegments(keeping: 0)
-        return state.pointee.purgedBytes != before
+    }
+
+    /// For slow paths that do not come into the pool: a tick, if one may be due.
+    static func tickIfIdle() {
+        guard state.pointee.dirtySlices > 0 || state.pointee.cachedMappingCount > 0 else { return }
+        Process.poolLock.acquire()
+        tickLocked()
+        Process.poolLock.release()
     }
 }

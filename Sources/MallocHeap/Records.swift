@@ -50,6 +50,8 @@ struct PageRecord: ~Copyable {
     var sizeClass: UInt8
     var kind: UInt8
     var isCurrent: Bool
+    /// Some of its slices held memory already when they were taken.
+    var wasDirty: Bool
     var sliceCount: UInt32
 
     // Second cache line: other threads'.
@@ -84,11 +86,12 @@ struct HeapRecord: ~Copyable {
     /// Set while the owner changes lists. A child of `fork` adopts only heaps of other threads that were not busy.
     var isBusy: Bool
     var trimEpoch: UInt
-    var nextTick: UInt
+    var searches: UInt
+    var refills: UInt
     var counters: UnsafeMutablePointer<HeapCounters>?
     /// Blocks of other heaps that this heap's thread freed.
     var remoteFrees: UInt
-    private let padding: (UInt, UInt, UInt, UInt, UInt, UInt, UInt)
+    private let padding: (UInt, UInt, UInt, UInt, UInt, UInt)
 
     // A cache line of its own: other threads write it.
     /// Pages of this heap that other threads freed blocks of, linked by `nextMessage`.

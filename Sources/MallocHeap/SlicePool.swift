@@ -33,8 +33,15 @@ enum SlicePool {
     static func take(sliceCount: Int, alignmentInSlices: Int = 1) -> Run? {
         Process.poolLock.acquire()
         defer { Process.poolLock.release() }
+        tickLocked()
         if let run = takeLocked(sliceCount: sliceCount, alignmentInSlices: alignmentInSlices) { return run }
-        guard let segment = makeSegment(for: sliceCount &+ alignmentInSlices) else { return nil }
+        var made = makeSegment(for: sliceCount &+ alignmentInSlices)
+        if made == nil {
+            // Address space may lie idle where it is of no use for this.
+            reclaimLocked()
+            made = makeSegment(for: sliceCount &+ alignmentInSlices)
+        }
+        guard let segment = made else { return nil }
         return take(sliceCount: sliceCount, alignmentInSlices: alignmentInSlices, in: segment)
     }
 
@@ -65,6 +72,7 @@ enum SlicePool {
         segment.pointee.freeCount &-= UInt32(truncatingIfNeeded: sliceCount)
         if segment.pointee.freeCount == 0 { removeFromAvailable(segment) }
         let page = Page(at: segment.address &+ UInt(bitPattern: first) &* Layout.recordByteCount)
+        page.pointee.wasDirty = dirty > 0
         page.pointee.sliceCount = UInt32(truncatingIfNeeded: sliceCount)
         return Run(page: page, isZero: dirty == 0)
     }
@@ -118,6 +126,7 @@ enum SlicePool {
         segment.pointee.freeCount &+= UInt32(truncatingIfNeeded: count)
         segment.pointee.longestRun = segment.pointee.freeCount
         if isDirty {
+            if state.pointee.dirtySlices == 0 { armTick() }
             segment.pointee.recentlyFreed.set(first, count: count, to: true)
             state.pointee.dirtySlices &+= UInt(bitPattern: count)
         }
@@ -147,6 +156,7 @@ enum SlicePool {
         notePeak()
         segment.pointee.freeCount &-= UInt32(truncatingIfNeeded: extra)
         if segment.pointee.freeCount == 0 { removeFromAvailable(segment) }
+        if dirty > 0 { page.pointee.wasDirty = true }
         page.pointee.sliceCount = UInt32(truncatingIfNeeded: sliceCount)
         return true
     }
@@ -229,13 +239,10 @@ enum SlicePool {
                 continue
             }
             let byteCount = segment.pointee.mappedByteCount
-            let previousAvailable = segment.pointee.previousAvailable
-            let nextAvailable = segment.pointee.nextAvailable
             removeFromAvailable(segment)
             Address.setMapEntry(segment.address, to: 0)
             guard SystemMemory.unmap(address: segment.address, byteCount: byteCount) else {
                 // The kernel refused (too many mappings): the segment stays.
-                _ = (previousAvailable, nextAvailable)
                 Address.setMapEntry(segment.address, to: segment.address)
                 addToAvailable(segment)
                 link = segment

@@ -30,6 +30,8 @@ public struct HeapStatistics {
     public var purgedBytes: UInt = 0
     /// Free memory that the kernel has not got back: free slices and cached mappings.
     public var retainedBytes: UInt = 0
+    /// Blocks that were given out before and are free, of up to 32 KiB.
+    public var freeBlocks: UInt = 0
     /// Blocks of more than 32 KiB.
     public var largeBlocks: UInt = 0
     public var largeBytes: UInt = 0
@@ -48,6 +50,8 @@ public struct ClassStatistics {
     public var byteCount: UInt = 0
     public var allocations: UInt = 0
     public var liveBlocks: UInt = 0
+    /// Blocks that were given out before and are free.
+    public var freeBlocks: UInt = 0
     public var pages: UInt = 0
 
     public init() {}
@@ -121,10 +125,15 @@ extension Malloc {
                 if page.pointee.kind != PageKind.small {
                     result.pointee.largeBlocks &+= 1
                     result.pointee.largeBytes &+= page.pointee.blockByteCount
-                } else if let classes {
-                    classes[Int(page.pointee.sizeClass)].liveBlocks &+= live
-                    classes[Int(page.pointee.sizeClass)].pages &+= 1
+                    return
                 }
+                let free = UInt(page.pointee.carved) &- min(UInt(page.pointee.carved), live)
+                result.pointee.freeBlocks &+= free
+                guard let classes else { return }
+                let figures = classes + Int(page.pointee.sizeClass)
+                figures.pointee.liveBlocks &+= live
+                figures.pointee.freeBlocks &+= free
+                figures.pointee.pages &+= 1
             }
         }
         Process.poolLock.acquire()

@@ -139,9 +139,8 @@ enum Report {
         _ figures: HeapStatistics, _ classes: UnsafeMutablePointer<ClassStatistics>, _ text: inout TextWriter
     ) {
         text.write("<malloc version=\"1\">\n<heap nr=\"0\">\n<sizes>\n")
-        for index in 0..<SizeClasses.count where classes[index].pages > 0 {
-            let held = classes[index].pages &* (65536 / classes[index].byteCount)
-            let free = held &- min(held, classes[index].liveBlocks)
+        for index in 0..<SizeClasses.count where classes[index].freeBlocks > 0 {
+            let free = classes[index].freeBlocks
             let smallest = index == 0 ? 0 : classes[index &- 1].byteCount &+ 1
             element("size from", smallest, "to", classes[index].byteCount, &text)
             text.write(" total=\"")
@@ -152,10 +151,12 @@ enum Report {
         }
         text.write("</sizes>\n")
         let free = figures.committedBytes &- min(figures.committedBytes, figures.liveBytes)
-        total("rest", 1, free, &text)
+        total("fast", 0, 0, &text)
+        total("rest", figures.freeBlocks, free, &text)
         system(figures, &text)
         text.write("</heap>\n")
-        total("rest", 1, free, &text)
+        total("fast", 0, 0, &text)
+        total("rest", figures.freeBlocks, free, &text)
         total("mmap", figures.largeBlocks, figures.largeBytes, &text)
         system(figures, &text)
         text.write("</malloc>\n")

@@ -30,7 +30,7 @@ public func mallowMallinfo2() -> mallinfo2 {
     let held = max(figures.committedBytes, figures.liveBytes)
     // All members: `mallinfo2()` would be the C function, which is this one.
     return mallinfo2(
-        arena: Int(bitPattern: held &- figures.largeBytes), ordblks: 0, smblks: 0,
+        arena: Int(bitPattern: held &- figures.largeBytes), ordblks: Int(bitPattern: figures.freeBlocks), smblks: 0,
         hblks: Int(bitPattern: figures.largeBlocks), hblkhd: Int(bitPattern: figures.largeBytes), usmblks: 0,
         fsmblks: 0, uordblks: Int(bitPattern: figures.liveBytes), fordblks: Int(bitPattern: held &- figures.liveBytes),
         keepcost: Int(bitPattern: figures.retainedBytes))
@@ -41,7 +41,7 @@ public func mallowMallinfo2() -> mallinfo2 {
 public func mallowMallinfo() -> mallinfo {
     let wide = mallowMallinfo2()
     return mallinfo(
-        arena: CInt(clamping: wide.arena), ordblks: 0, smblks: 0, hblks: CInt(clamping: wide.hblks),
+        arena: CInt(clamping: wide.arena), ordblks: CInt(clamping: wide.ordblks), smblks: 0, hblks: CInt(clamping: wide.hblks),
         hblkhd: CInt(clamping: wide.hblkhd), usmblks: 0, fsmblks: 0, uordblks: CInt(clamping: wide.uordblks),
         fordblks: CInt(clamping: wide.fordblks), keepcost: CInt(clamping: wide.keepcost))
 }

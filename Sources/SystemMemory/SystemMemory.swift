@@ -33,15 +33,6 @@ public enum SystemMemory {
             mmap(pointer(address), Int(bitPattern: byteCount), protection, privateAnonymous, -1, 0))
     }
 
-    /// Puts fresh, zero-filled memory in the place of what is mapped at `address`.
-    public static func mapReplacing(address: UInt, byteCount: UInt) -> Bool {
-        if injectedFailure(.map) { return false }
-        return result(
-            mmap(
-                pointer(address), Int(bitPattern: byteCount), PROT_READ | PROT_WRITE, privateAnonymous | MAP_FIXED, -1,
-                0)) != 0
-    }
-
     /// Gives a mapping, or a part of one in whole pages, back to the kernel.
     @discardableResult
     public static func unmap(address: UInt, byteCount: UInt) -> Bool {
@@ -57,7 +48,10 @@ public enum SystemMemory {
             return madvise(pointer(address), Int(bitPattern: byteCount), MADV_DONTNEED) == 0
         #else
             // Darwin's advice does not zero: a fresh mapping in the same place does.
-            return mapReplacing(address: address, byteCount: byteCount)
+            return result(
+                mmap(
+                    pointer(address), Int(bitPattern: byteCount), PROT_READ | PROT_WRITE,
+                    privateAnonymous | MAP_FIXED, -1, 0)) != 0
         #endif
     }
 
@@ -75,7 +69,8 @@ public enum SystemMemory {
     }
 
     /// Moves the pages of a mapping, without copying, over what is mapped at `target`. What was at `address` is then
-    /// unmapped. False (and nothing changed) where the kernel refuses or cannot.
+    /// unmapped. False where the kernel refuses or cannot: the mapping is as it was then, but `target` is in doubt, since
+    /// some kernels unmap it before they look further.
     public static func move(
         address: UInt, from oldByteCount: UInt, to newByteCount: UInt, target: UInt
     ) -> Bool {
@@ -85,6 +80,21 @@ public enum SystemMemory {
                 mallow_mremap(
                     pointer(address), Int(bitPattern: oldByteCount), Int(bitPattern: newByteCount),
                     CInt(MREMAP_MAYMOVE) | CInt(MREMAP_FIXED), pointer(target))) != 0
+        #else
+            return false
+        #endif
+    }
+
+    /// Moves the pages of a part of a mapping over what is mapped at `target`, and leaves fresh, zero-filled memory in
+    /// their place: at no moment is there a hole that another thread's mapping could fall into. False, with `target` in
+    /// doubt, where the kernel refuses or is older than 5.7.
+    public static func movePages(address: UInt, byteCount: UInt, target: UInt) -> Bool {
+        if injectedFailure(.remap) { return false }
+        #if os(Linux)
+            return result(
+                mallow_mremap(
+                    pointer(address), Int(bitPattern: byteCount), Int(bitPattern: byteCount),
+                    CInt(MREMAP_MAYMOVE) | CInt(MREMAP_FIXED) | CInt(MREMAP_DONTUNMAP), pointer(target))) != 0
         #else
             return false
         #endif

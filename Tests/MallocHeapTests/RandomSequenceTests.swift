@@ -84,6 +84,8 @@ import Testing
             let full = Malloc.statistics().mappedBytes
             #expect(Malloc.reallocate(block, 20 << 20) == block)
             #expect(Malloc.statistics().mappedBytes <= full - (40 << 20))
+            #expect(Malloc.reallocate(block, 12 << 20) == block)
+            #expect(Malloc.usableSize(block) == 12 << 20)
             let run = Malloc.allocate(8 << 20)
             #expect(Malloc.reallocate(run, 1 << 20) == run)
             #expect(Malloc.usableSize(run) == 1 << 20)

@@ -122,6 +122,22 @@ extension HeapTests {
             #expect(Malloc.brokenInvariant() == nil)
         }
 
+        /// Generations that each leave a free block and a block that another thread frees on the same page.
+        @Test func inheritedPagesKeepTheirFreeBlocks() {
+            Malloc.trim()
+            let before = Malloc.statistics()
+            let exchange = Exchange(count: 1)
+            for _ in 0..<3000 {
+                onThreads(1) { _ in
+                    _ = exchange.put(make(64), at: 0)
+                    _ = drop(make(64))
+                }
+                #expect(drop(exchange.put(0, at: 0)))
+            }
+            #expect(Malloc.brokenInvariant() == nil)
+            #expect(Malloc.statistics().committedBytes < before.committedBytes + (256 << 10))
+        }
+
         @Test func aThreadsBlocksOutliveIt() {
             let exchange = Exchange(count: 1000)
             onThreads(1) { _ in

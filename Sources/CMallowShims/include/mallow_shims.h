@@ -110,7 +110,7 @@ static inline int mallow_handle_signal(int number, void (*handler)(int)) {
     struct sigaction action;
     memset(&action, 0, sizeof action);
     action.sa_handler = handler;
-    action.sa_flags = SA_RESTART;
+    action.sa_flags = SA_RESTART | SA_ONSTACK;
     return sigaction(number, &action, NULL);
 }
 
