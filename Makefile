@@ -7,17 +7,25 @@ DESTDIR ?=
 # The tool runs where no Swift toolchain is.
 TOOL_FLAGS = --static-swift-stdlib --scratch-path .build/tool -Xlinker -s
 SWIFT ?= swift
+export SWIFT
 
-.PHONY: all lib tool demo test test-heap sanitize bench check format lint disassembly instructions install uninstall clean
+.PHONY: help needs-swift all lib tool demo test test-heap sanitize bench check format lint disassembly instructions install uninstall clean
 
 all: lib tool
 
+## This list.
+help:
+	@awk '/^## /{t = substr($$0, 4); next} /^[a-z-]+:/{if (t) printf "make %-14s %s\n", substr($$1, 1, length($$1) - 1), t; t = ""}' Makefile
+
+needs-swift:
+	@command -v $(SWIFT) >/dev/null || { echo "Mallow needs a Swift toolchain, 6.2 or later, to build: see swift.org/install, or set SWIFT" >&2; exit 1; }
+
 ## build/lib/libmallow.so, build/lib/libmallow.a, build/include/mallow.h, build/lib/pkgconfig/mallow.pc
-lib:
+lib: needs-swift
 	Scripts/build-library.sh build
 
 ## build/bin/mallow
-tool:
+tool: needs-swift
 	$(SWIFT) build -c release $(TOOL_FLAGS) --product mallow
 	mkdir -p build/bin
 	cp -f "$$($(SWIFT) build -c release $(TOOL_FLAGS) --show-bin-path)/mallow" build/bin/mallow
@@ -52,9 +60,10 @@ disassembly: lib
 
 ## Instructions per call, counted by callgrind.
 instructions: lib
+	$(SWIFT) build -c release --package-path Benchmarks
 	Benchmarks/Scripts/instructions.sh build/lib/libmallow.so
 
-## Formatting, layers, warnings.
+## Formatting and layers.
 check: lint
 	Scripts/check-layers.sh
 
@@ -64,7 +73,9 @@ lint:
 format:
 	$(SWIFT) format --in-place --recursive --parallel Package.swift Sources Tests Benchmarks/Package.swift Benchmarks/Sources
 
-install: all
+## Copies what `make` built. PREFIX and DESTDIR as usual; needs no toolchain.
+install:
+	@test -x build/bin/mallow -a -f build/lib/libmallow.so.0 || { echo "run 'make' first" >&2; exit 1; }
 	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/lib/pkgconfig" "$(DESTDIR)$(PREFIX)/include"
 	install -m 755 build/bin/mallow "$(DESTDIR)$(PREFIX)/bin/mallow"
 	install -m 755 build/lib/libmallow.so.0 "$(DESTDIR)$(PREFIX)/lib/libmallow.so.0"
@@ -79,4 +90,4 @@ uninstall:
 		"$(DESTDIR)$(PREFIX)/include/mallow.h" "$(DESTDIR)$(PREFIX)/lib/pkgconfig/mallow.pc"
 
 clean:
-	rm -rf build .build Benchmarks/.build
+	rm -rf build .build Benchmarks/.build Package.resolved Benchmarks/Package.resolved

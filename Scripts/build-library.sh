@@ -8,22 +8,23 @@
 # Embedded Swift object has weak swift_* symbols that would otherwise replace those of a Swift program's own runtime.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+swift=${SWIFT:-swift}
 
 output=${1:-build}
 scratch=.build/library
 exports=Sources/MallowABI/exports.txt
 version=0.1.0
 
-toolchain=$(dirname "$(readlink -f "$(command -v swift)")")
+toolchain=$(dirname "$(readlink -f "$(command -v "$swift")")")
 tool() { # the toolchain's own, or the system's
     if [ -x "$toolchain/$1" ]; then echo "$toolchain/$1"; else command -v "$1"; fi
 }
 clang=$(tool clang) lld=$(tool ld.lld) objcopy=$(tool llvm-objcopy) ar=$(tool llvm-ar)
 
 # A library of an odd build would be slower: the same flags always, whatever the package is built with.
-swift build -c release --omit-frame-pointers --scratch-path "$scratch" --target MallowABI
+"$swift" build -c release --omit-frame-pointers --scratch-path "$scratch" --target MallowABI
 
-objects=$(swift build -c release --scratch-path "$scratch" --show-bin-path)
+objects=$("$swift" build -c release --scratch-path "$scratch" --show-bin-path)
 abi=$objects/MallowABI.build/MallowABI.o
 storage=$objects/CMallowShims.build/storage.c.o
 
@@ -66,8 +67,9 @@ includedir=\${prefix}/include
 Name: mallow
 Description: A malloc that gives memory back
 Version: $version
-Libs: -L\${libdir} -lmallow
-Libs.private: -lpthread
+# Needed even by a program whose own objects never say malloc, as those of most C++ programs.
+Libs: -L\${libdir} -Wl,--push-state,--no-as-needed -lmallow -Wl,--pop-state
+Libs.private: -Wl,-u,malloc -lpthread
 Cflags: -I\${includedir}
 EOF
 echo "built $output/lib/libmallow.so and libmallow.a"

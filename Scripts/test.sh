@@ -3,10 +3,34 @@
 # then all tests, whose summary comes last.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+swift=${SWIFT:-swift}
 
 make --no-print-directory check
 Scripts/sanitize.sh
 
+# What `make install` leaves works: a C++ program that never says malloc, by pkg-config.
+prefix=$(mktemp -d)
+trap 'rm -rf "$prefix"' EXIT
+make --no-print-directory install PREFIX="$prefix" >/dev/null
+cat >"$prefix/installed.cpp" <<'EOF'
+#include <map>
+#include <string>
+int main() {
+    std::map<int, std::string> numbers;
+    for (int i = 0; i < 1000; i++) numbers[i] = std::string(100, 'x');
+    return numbers.size() == 1000 ? 0 : 1;
+}
+EOF
+# shellcheck disable=SC2046 # the flags are words
+c++ -o "$prefix/installed" "$prefix/installed.cpp" \
+    $(PKG_CONFIG_PATH="$prefix/lib/pkgconfig" pkg-config --cflags --libs mallow) -Wl,-rpath,"$prefix/lib"
+MALLOW_STATS=1 "$prefix/installed" 2>&1 | grep -q 'allocations *[0-9][0-9][0-9][0-9]' ||
+    { echo "an installed libmallow.so is not the malloc of a program linked with it" >&2; exit 1; }
+"$prefix/bin/mallow" run --quiet -- true
+make --no-print-directory uninstall PREFIX="$prefix" >/dev/null
+test ! -e "$prefix/lib/libmallow.so"
+echo "installs, links and uninstalls"
+
 # The tests look for these where `make` puts them.
 export MALLOW_LIBRARY=$PWD/build/lib/libmallow.so MALLOW_TOOL=$PWD/build/bin/mallow
-swift test
+"$swift" test

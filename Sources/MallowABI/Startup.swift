@@ -42,7 +42,7 @@ enum Settings {
             index &+= 1
             guard hasPrefix(entry, "MALLOW_") else { continue }
             if hasPrefix(entry, statistics) {
-                if entry[statistics.utf8CodeUnitCount] != 0 { setDestination(entry + statistics.utf8CodeUnitCount) }
+                setDestination(entry + statistics.utf8CodeUnitCount)
             } else if hasPrefix(entry, signal) {
                 signalName = entry + signal.utf8CodeUnitCount
             } else if !hasPrefix(entry, "MALLOW_LIBRARY=") && !hasPrefix(entry, "MALLOW_TOOL=") {
@@ -60,6 +60,9 @@ enum Settings {
     }
 
     private static func setDestination(_ path: UnsafeMutablePointer<CChar>) {
+        if path[0] == 0 || equals(path, "0") || equals(path, "no") || equals(path, "off") || equals(path, "false") {
+            return
+        }
         guard strlen(path) < Int(MALLOW_REPORT_PATH_BYTES) else {
             complain("too long a path in MALLOW_STATS", nil, upToEqualsSign: false)
             return
@@ -69,14 +72,21 @@ enum Settings {
     }
 
     private static func setSignal(_ name: UnsafeMutablePointer<CChar>) {
+        if name[0] == 0 { return }
         let number = signalNumber(name)
-        guard number > 0, mallow_handle_signal(number, { _ in Settings.reportOnSignal() }) == 0 else {
+        guard isHarmless(number), mallow_handle_signal(number, { _ in Settings.reportOnSignal() }) == 0 else {
             complain(
-                "MALLOW_STATS_SIGNAL is no signal (a number, or HUP, USR1, USR2, WINCH, URG): ", name,
+                "MALLOW_STATS_SIGNAL must be HUP, USR1, USR2, WINCH, URG, or a number of these or from 34 on: ", name,
                 upToEqualsSign: false)
             return
         }
         Malloc.startCounting()
+    }
+
+    /// Signals that say what a program's user wants to say with them; not those of faults, or of its end.
+    private static func isHarmless(_ number: CInt) -> Bool {
+        number == SIGHUP || number == SIGUSR1 || number == SIGUSR2 || number == SIGWINCH || number == SIGURG
+            || number >= 34 && number <= 64
     }
 
     private static func signalNumber(_ name: UnsafeMutablePointer<CChar>) -> CInt {
@@ -93,7 +103,7 @@ enum Settings {
             number = number &* 10 &+ CInt(short[index] &- 0x30)
             index &+= 1
         }
-        return number < 65 ? number : 0
+        return number
     }
 
     // MARK: - Reporting
@@ -111,7 +121,9 @@ enum Settings {
 
     static func report() {
         let path = destination
-        if path[0] == 0 || path[0] == 0x31 && path[1] == 0 { return Report.write(to: 2, asJSON: false) }
+        if path[0] == 0 || equals(path, "1") || equals(path, "yes") || equals(path, "on") || equals(path, "true") {
+            return Report.write(to: 2, asJSON: false)
+        }
         // No larger than the compiler puts on the stack: see `Report.withScratchMemory`.
         withUnsafeTemporaryAllocation(of: CChar.self, capacity: 1024) { buffer in
             let expanded = buffer.baseAddress.unsafelyUnwrapped

@@ -42,7 +42,8 @@ extension HeapTests {
                     return
                 }
             }
-            #expect(refusals > 0)
+            // A single refusal is made good by giving back what lies idle; one that lasts is not.
+            #expect(refusals > 0 || count == 1)
             #expect(failed >= calls / 2)
             // The kernel works again, and so does everything.
             var after = run(seed: 78)

@@ -13,6 +13,7 @@ import Testing
             "conformance_random.c", "conformance_calloc.c", "conformance_memory_limit.c", "conformance_threads.c",
             "conformance_thread_exit.c", "conformance_thread_local.cpp", "conformance_after_main.c",
             "conformance_short_threads.c", "conformance_fork.c", "conformance_spawn.c", "conformance_information.c",
+            "conformance_idle_memory.c", "conformance_realloc_race.c",
         ])
     func conforms(source: String) async throws {
         try await expectConformance(of: Workshop.shared.program(source))
