@@ -11,7 +11,9 @@ import CMallowShims
 /// What was wrong with a pointer that was handed back.
 enum Misuse {
     static func foreign(_ caller: StaticString, _ address: UInt) -> Never {
-        end(caller, address, "not a block of this malloc (foreign, inside a larger block, or freed and given back already)")
+        end(
+            caller, address,
+            "not a block of this malloc (foreign, inside a larger block, or freed and given back already)")
     }
     static func interior(_ caller: StaticString, _ address: UInt) -> Never {
         end(caller, address, "not the start of a block (a pointer into the middle of one)")

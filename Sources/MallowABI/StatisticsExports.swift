@@ -41,7 +41,8 @@ public func mallowMallinfo2() -> mallinfo2 {
 public func mallowMallinfo() -> mallinfo {
     let wide = mallowMallinfo2()
     return mallinfo(
-        arena: CInt(clamping: wide.arena), ordblks: CInt(clamping: wide.ordblks), smblks: 0, hblks: CInt(clamping: wide.hblks),
+        arena: CInt(clamping: wide.arena), ordblks: CInt(clamping: wide.ordblks), smblks: 0,
+        hblks: CInt(clamping: wide.hblks),
         hblkhd: CInt(clamping: wide.hblkhd), usmblks: 0, fsmblks: 0, uordblks: CInt(clamping: wide.uordblks),
         fordblks: CInt(clamping: wide.fordblks), keepcost: CInt(clamping: wide.keepcost))
 }
