@@ -1,9 +1,10 @@
 // The records of pages, heaps and segments, as they lie in mapped or static memory. A record is reached by a pointer and
 // never moved or copied; fresh memory is zero, and all zeros is a valid record of nothing.
 //
-// Invariants of a page (checked by `checkInvariants`):
-//   I1  used + blocks on `free` + blocks on `remote` + blocks not yet carved == capacity (+ 1 on `used` while the page is
-//       the current one of its class: a current page that runs empty must not be given back from `free`'s hit path)
+// Invariants of a page (checked by `brokenInvariant()`):
+//   I1  used + blocks on `free` + blocks not yet carved == capacity, where `used` includes the blocks on `remote` (and one
+//       extra while the page is the current one of its class: a current page that runs empty must not be given back from
+//       `free`'s hit path)
 //   I2  `owner` is the heap's address (plus `Ownership.counted` when statistics are on); the page is in its ring
 //   I3  only the owner touches the first cache line, but for reads of `owner`; others write the second one only
 //   I4  a page is on its heap's `messages` exactly while bit 0 of `remote` is set, and is not given back before it is off

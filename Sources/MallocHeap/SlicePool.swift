@@ -1,7 +1,7 @@
 // Segments, and the runs of slices in them. One pool for the process, under one lock, which is taken once for a page of
 // small blocks or for a larger block.
 //
-// Invariants of a segment (checked by `checkInvariants`):
+// Invariants of a segment (checked by `brokenInvariant()`):
 //   S1  free ⊇ recentlyFreed ∪ aged, and recentlyFreed ∩ aged = ∅
 //   S2  a free slice in neither of them holds no memory: it reads as zero
 //   S3  freeCount = |free|; the segment is in the list of available ones exactly while freeCount > 0

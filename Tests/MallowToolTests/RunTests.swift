@@ -77,6 +77,14 @@ import Testing
         #expect(both.output == library + ":" + other + "\n")
         let again = try RunningTool(show, environment: ["LD_PRELOAD": "\(other):\(library)"]).result()
         #expect(again.output == library + ":" + other + "\n", "the library is not named twice")
+        // Another malloc goes: it would go on serving what ours does not define.
+
+        let malloc = try folder.compile(
+            "malloc.so",
+            "extern void *__libc_malloc(unsigned long); void *malloc(unsigned long n) { return __libc_malloc(n); }",
+            "-shared", "-fPIC")
+        let alone = try RunningTool(show, environment: ["LD_PRELOAD": malloc]).result()
+        #expect(alone.output == library + "\n")
     }
 
     @Test func theProgramRunsOnTheLibrary() throws {

@@ -98,4 +98,16 @@ struct MallocLibrary {
         defer { free(folder) }
         return String(cString: folder)
     }
+
+    /// Whether a file is a shared library that defines `malloc`.
+    static func isMalloc(_ path: String) -> Bool {
+        #if os(Linux)
+            let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+            guard descriptor >= 0 else { return false }
+            defer { close(descriptor) }
+            return ELFImage(descriptor: descriptor)?.defines("malloc", descriptor: descriptor) ?? false
+        #else
+            return false
+        #endif
+    }
 }

@@ -33,7 +33,8 @@ struct CStringArray {
 }
 
 extension CStringArray {
-    /// Puts a library in front of those that are preloaded already, once; nil removes it.
+    /// Puts a library in front of those that are preloaded already, once; nil removes it. Another malloc among those goes:
+    /// it would go on serving what the one in front does not define (C++'s `new`), and the figures would be of both.
     ///
     /// - Parameters:
     ///   - library: the library to preload, if any.
@@ -42,6 +43,7 @@ extension CStringArray {
         let before = environmentValue(MallocLibrary.preloadVariable) ?? ""
         let kept = before.split { $0 == ":" || $0 == " " }.map(String.init).filter { entry in
             !removed.contains { $0.isNamed(by: entry) } && !(library?.isNamed(by: entry) ?? false)
+                && !MallocLibrary.isMalloc(entry)
         }
         let entries = (library.map { [$0.path] } ?? []) + kept
         set(MallocLibrary.preloadVariable, to: entries.isEmpty ? nil : entries.joined(separator: ":"))
