@@ -101,22 +101,27 @@ extension Malloc {
     @inline(never)
     static func deallocateSlow(_ address: UInt) {
         if address == 0 { return }
+        if let page = remotePage(of: address) { return deallocateRemote(page, address) }
         let page = checkedPage(of: address, caller: "free")
         if page.pointee.kind != PageKind.small { return deallocateLarge(page) }
         if LinkTag.isOn(block: address), isFreeLink(page, address) { Misuse.doubleFree("free", address) }
-        if hasHeap {
-            let heap = currentHeap
-            let owner = page.pointee.owner.load(ordering: .relaxed)
-            if owner & ~Ownership.mask == heap.address {
-                heap.deallocateOwn(page, address)
-                return
-            }
-            heap.pointee.remoteFrees &+= 1
-        } else {
-            Process.state.pointee.heaplessFrees.wrappingAdd(1, ordering: .relaxed)
+        if hasHeap, page.pointee.owner.load(ordering: .relaxed) & ~Ownership.mask == currentHeap.address {
+            return currentHeap.deallocateOwn(page, address)
         }
-        if Process.state.pointee.isCounting { Counting.freed(page.pointee.blockByteCount) }
         deallocateRemote(page, address)
+    }
+
+    /// The commonest of the slow cases, in few instructions: a small block of another heap's with nothing odd about it.
+    @inline(__always)
+    private static func remotePage(of address: UInt) -> Page? {
+        let slice = (address &>> Layout.sliceShift) & (Layout.slicesPerSegment &- 1)
+        guard address &>> UInt(MALLOW_ADDRESS_BITS) == 0, slice >= Layout.reservedSlices else { return nil }
+        let page = Page(at: recordAddress(entry: segmentMapEntry(address), of: address))
+        guard page.pointee.kind == PageKind.small, page.hasBlock(atOffset: address & (Layout.sliceByteCount &- 1)),
+            !LinkTag.isOn(block: address),
+            page.pointee.owner.load(ordering: .relaxed) & ~Ownership.mask != currentHeap.address
+        else { return nil }
+        return page
     }
 
     private static func deallocateLarge(_ page: Page) {
@@ -187,14 +192,19 @@ extension Malloc {
     /// Hands a block to the heap that owns its page: one atomic exchange, and for the first block since the owner looked
     /// one more, to tell it.
     private static func deallocateRemote(_ page: Page, _ address: UInt) {
-        let start = page.start
+        if hasHeap {
+            currentHeap.pointee.remoteFrees &+= 1
+        } else {
+            Process.state.pointee.heaplessFrees.wrappingAdd(1, ordering: .relaxed)
+        }
+        if Process.state.pointee.isCounting { Counting.freed(page.pointee.blockByteCount) }
+        let start = address & ~(Layout.sliceByteCount &- 1)
         let key = Process.state.pointee.linkKey
         var word = page.pointee.remote.load(ordering: .relaxed)
         while true {
             let next = RemoteWord.count(word) == 0 ? 0 : start &+ RemoteWord.offset(word)
             storeWord(address, next ^ key)
-            let desired =
-                (RemoteWord.count(word) &+ 1) &<< 32 | (address &- start) | RemoteWord.isMessage
+            let desired = (RemoteWord.count(word) &+ 1) &<< 32 | (address &- start) | RemoteWord.isMessage
             let (exchanged, original) = page.pointee.remote.weakCompareExchange(
                 expected: word, desired: desired, successOrdering: .acquiringAndReleasing, failureOrdering: .relaxed)
             if exchanged { break }
