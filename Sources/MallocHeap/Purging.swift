@@ -99,10 +99,9 @@ extension SlicePool {
         unmapEmptySegments(keeping: 0)
     }
 
-    /// For slow paths that do not come into the pool: a tick, if one may be due.
+    /// For slow paths that do not come into the pool: a tick, if one is due and nobody else is in the pool.
     static func tickIfIdle() {
-        guard state.pointee.dirtySlices > 0 || state.pointee.cachedMappingCount > 0 else { return }
-        Process.poolLock.acquire()
+        guard Process.poolLock.tryAcquire() else { return }
         tickLocked()
         Process.poolLock.release()
     }
