@@ -127,7 +127,4 @@ static inline void mallow_spin_hint(void) {
 #endif
 }
 
-// One branch that keeps the compiler from moving the slow path into the hit path.
-static inline int mallow_unlikely(int condition) { return __builtin_expect(condition, 0); }
-
 #endif
