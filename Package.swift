@@ -27,7 +27,9 @@ let package = Package(
     name: "mallow",
     platforms: [.macOS(.v15)],
     products: [
-        .executable(name: "mallow", targets: ["MallowTool"])
+        .library(name: "Mallow", targets: ["Mallow", "AllocatorCore", "ComposableAllocators"]),
+        .library(name: "AllocatorTestKit", targets: ["AllocatorTestKit"]),
+        .executable(name: "mallow", targets: ["MallowTool"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0")
@@ -44,10 +46,20 @@ let package = Package(
             name: "MallowABI", dependencies: ["CMallowShims", "SystemMemoryEmbedded", "MallocHeapEmbedded"],
             exclude: ["exports.txt", "mallow.h"],
             swiftSettings: embedded),
+        .target(name: "AllocatorCore", dependencies: ["CMallowShims", "SystemMemory"]),
+        .target(
+            name: "ComposableAllocators", dependencies: ["AllocatorCore", "SystemMemory", "CMallowShims"],
+            swiftSettings: [.enableExperimentalFeature("Lifetimes")]),
+        .target(name: "Mallow", dependencies: ["AllocatorCore", "ComposableAllocators"]),
+        .target(name: "AllocatorTestKit", dependencies: ["AllocatorCore"]),
         .executableTarget(
             name: "MallowTool",
             dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser")]),
         .testTarget(name: "MallocHeapTests", dependencies: ["MallocHeap", "SystemMemory", "CMallowShims"]),
+        .testTarget(name: "AllocatorCoreTests", dependencies: ["AllocatorCore", "AllocatorTestKit", "SystemMemory"]),
+        .testTarget(
+            name: "ComposableAllocatorsTests", dependencies: ["Mallow", "AllocatorTestKit", "SystemMemory"]),
+        .testTarget(name: "AllocatorTestKitTests", dependencies: ["Mallow", "AllocatorTestKit"]),
         .testTarget(name: "MallowABITests", exclude: ["Programs", "exported-symbols.txt"]),
         .testTarget(name: "MallowToolTests"),
     ]

@@ -9,7 +9,7 @@ allow() { # folder, then what it may import
     local folder=$1 file line module
     shift
     while IFS=: read -r file line module; do
-        module=$(sed -E 's/^[[:space:]]*(@[a-z_]+ )*import ([A-Za-z0-9_]+).*/\2/' <<<"$module")
+        module=$(sed -E 's/^[[:space:]]*((@[a-z_]+|public|package|internal) )*import ([A-Za-z0-9_]+).*/\3/' <<<"$module")
         case " $* " in
         *" $module "*) ;;
         *)
@@ -17,17 +17,22 @@ allow() { # folder, then what it may import
             failed=1
             ;;
         esac
-    done < <(grep -rnE '^[[:space:]]*(@[a-z_]+ )*import ' "Sources/$folder" --include='*.swift' || true)
+    done < <(grep -rnE '^[[:space:]]*((@[a-z_]+|public|package|internal) )*import ' "Sources/$folder" --include='*.swift' || true)
 }
 
 allow SystemMemory CMallowShims Synchronization
 allow MallocHeap CMallowShims SystemMemory SystemMemoryEmbedded Synchronization
 allow MallowABI CMallowShims SystemMemoryEmbedded MallocHeapEmbedded
+allow AllocatorCore CMallowShims SystemMemory Glibc Musl Darwin
+allow ComposableAllocators AllocatorCore SystemMemory CMallowShims Synchronization Glibc Musl Darwin
+allow AllocatorTestKit AllocatorCore Synchronization
+allow Mallow AllocatorCore ComposableAllocators
 allow MallowTool ArgumentParser Foundation FoundationEssentials Glibc Musl Darwin
 
 for folder in Sources/*/; do
     name=$(basename "$folder")
-    case $name in CMallowShims | SystemMemory | SystemMemoryEmbedded | MallocHeap | MallocHeapEmbedded | MallowABI | MallowTool) ;;
+    case $name in CMallowShims | SystemMemory | SystemMemoryEmbedded | MallocHeap | MallocHeapEmbedded | MallowABI | \
+        AllocatorCore | ComposableAllocators | AllocatorTestKit | Mallow | MallowTool) ;;
     *)
         echo "Sources/$name has no place in the order of the layers" >&2
         failed=1

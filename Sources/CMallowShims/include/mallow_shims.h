@@ -74,6 +74,14 @@ static inline uintptr_t *mallow_no_records(void) { return mallow_segment_map_sto
 static inline int mallow_errno(void) { return errno; }
 static inline void mallow_set_errno(int value) { errno = value; }
 
+#if defined(__APPLE__)
+#include <malloc/malloc.h>
+static inline long mallow_system_usable_size(const void *block) { return (long)malloc_size(block); }
+#else
+#include <malloc.h>
+static inline long mallow_system_usable_size(const void *block) { return (long)malloc_usable_size((void *)block); }
+#endif
+
 static inline void *mallow_map_failed(void) { return MAP_FAILED; }
 
 #if defined(__linux__)

@@ -1,0 +1,2 @@
+@_exported import AllocatorCore
+@_exported import ComposableAllocators
