@@ -107,13 +107,13 @@ extension Allocator where Self: ~Copyable {
     /// How many bytes a request for `byteCount` bytes of the default alignment is given.
     @inlinable @inline(__always)
     public borrowing func goodSize(for byteCount: Int) -> Int {
-        goodSize(for: byteCount, alignment: defaultAlignment)
+        goodSize(for: byteCount, alignment: defaultAlignment(for: byteCount))
     }
 
-    /// Allocates a block of the default alignment, which suits every C type.
+    /// Allocates a block of ``defaultAlignment(for:)``.
     @inlinable @inline(__always)
     public borrowing func allocate(byteCount: Int) throws(AllocationError) -> UnsafeMutableRawBufferPointer {
-        try allocate(byteCount: byteCount, alignment: defaultAlignment)
+        try allocate(byteCount: byteCount, alignment: defaultAlignment(for: byteCount))
     }
 
     /// Frees a block by the buffer that ``allocate(byteCount:alignment:)`` returned.
@@ -126,8 +126,9 @@ extension Allocator where Self: ~Copyable {
     /// is as it was. See ``ResizableAllocator`` for growing without moving.
     @inlinable
     public borrowing func reallocate(
-        _ block: UnsafeMutableRawBufferPointer, byteCount: Int, alignment: Int = defaultAlignment
+        _ block: UnsafeMutableRawBufferPointer, byteCount: Int, alignment: Int? = nil
     ) throws(AllocationError) -> UnsafeMutableRawBufferPointer {
+        let alignment = alignment ?? defaultAlignment(for: byteCount)
         let moved = try allocate(byteCount: byteCount, alignment: alignment)
         moved.copyMemory(from: UnsafeRawBufferPointer(rebasing: block.prefix(min(byteCount, block.count))))
         deallocate(block)
@@ -137,4 +138,11 @@ extension Allocator where Self: ~Copyable {
 
 /// What malloc promises: 16 bytes, enough for every C type.
 @inlinable @inline(__always)
-public var defaultAlignment: Int { 16 }
+public var mallocAlignment: Int { 16 }
+
+/// The alignment of a request that names none: 8 bytes, and for fewer bytes than 8 the power of two that is not above
+/// them. Enough for a value of any type that fits, but SIMD vectors and C's `long double`.
+@inlinable @inline(__always)
+public func defaultAlignment(for byteCount: Int) -> Int {
+    byteCount >= 8 ? 8 : byteCount >= 4 ? 4 : byteCount >= 2 ? 2 : 1
+}

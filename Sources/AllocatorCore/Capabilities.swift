@@ -42,8 +42,9 @@ extension ResizableAllocator where Self: ~Copyable {
     /// Gives a block another size, in place where that can be, else by moving it. Where it throws, the block is as it was.
     @inlinable
     public borrowing func reallocate(
-        _ block: UnsafeMutableRawBufferPointer, byteCount: Int, alignment: Int = defaultAlignment
+        _ block: UnsafeMutableRawBufferPointer, byteCount: Int, alignment: Int? = nil
     ) throws(AllocationError) -> UnsafeMutableRawBufferPointer {
+        let alignment = alignment ?? defaultAlignment(for: byteCount)
         let base = block.baseAddress.unsafelyUnwrapped
         if Int(bitPattern: base) & (alignment &- 1) == 0, let resized = resize(base, byteCount: byteCount) {
             return resized

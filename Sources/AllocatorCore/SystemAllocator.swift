@@ -16,7 +16,7 @@ public struct SystemAllocator: SizeReportingAllocator, ResizableAllocator, Senda
     public func tryAllocate(byteCount: Int, alignment: Int) -> UnsafeMutableRawBufferPointer? {
         guard isValid("SystemAllocator", byteCount: byteCount, alignment: alignment) else { return nil }
         var pointer: UnsafeMutableRawPointer?
-        if alignment <= defaultAlignment {
+        if alignment <= mallocAlignment {
             // Some mallocs answer a request for nothing with nothing.
             pointer = malloc(max(byteCount, 1))
         } else if posix_memalign(&pointer, alignment, max(byteCount, 1)) != 0 {

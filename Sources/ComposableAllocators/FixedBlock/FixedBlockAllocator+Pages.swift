@@ -1,0 +1,183 @@
+// What happens when a word fills, a page fills or drains, and when pages come and go. The invariants are in
+// FixedBlockAllocator.swift.
+
+import AllocatorCore
+
+/// What is current where no page has room: a word without a 0 bit.
+@usableFromInline
+nonisolated(unsafe) let noPage: BlockPageReference = {
+    let page = BlockPage.make(base: 0, blocks: 1, age: 0)!
+    page.words[0] = ~0
+    return page
+}()
+
+extension FixedBlockAllocator {
+    /// Allocates where the current word has no room: from another word of the current page, else from the next page with
+    /// room, else from a new page. Nil where upstream or malloc has no memory; nothing has changed then.
+    @usableFromInline @inline(never)
+    func allocateFromAnotherWord() -> UnsafeMutableRawBufferPointer? {
+        let next = currentPage == noPage ? nil : currentPage.takeWord(blocks: blocksPerPage)
+        if next == nil {
+            // P1: the current page has no free block any more.
+            if currentPage != noPage { rooms.removeByAge(currentPage) }
+            haveNoCurrentPage()
+            if rooms.count == 0, !addPage() { return nil }
+            enterOldestPage()
+        } else {
+            setCurrentWord(next!)
+        }
+        return tryAllocate(byteCount: blockSize, alignment: alignment)
+    }
+
+    private func haveNoCurrentPage() {
+        currentPage = noPage
+        currentSpan = 0
+        currentWord = noPage.words
+    }
+
+    private func setCurrentWord(_ word: Int) {
+        currentWord = currentPage.words + word
+        currentWordBase = currentPage.base + UInt(word * 64 * blockSize)
+    }
+
+    /// Leaves the current page: W3, its current word goes to the stack if it has room; P1, a full page is not in `rooms`.
+    private func leaveCurrentPage() {
+        guard currentPage != noPage else { return }
+        if currentWord.pointee != ~0 { currentPage.pushWord(currentWord - currentPage.words, blocks: blocksPerPage) }
+        if currentPage.record.pointee.live == blocksPerPage { rooms.removeByAge(currentPage) }
+        haveNoCurrentPage()
+    }
+
+    /// P2: makes the oldest page with room the current one.
+    private func enterOldestPage() {
+        guard rooms.count > 0 else { return }
+        currentPage = rooms[0]
+        currentSpan = UInt(pageSize)
+        // P1, W3: it has a free block, and so a word to take.
+        setCurrentWord(currentPage.takeWord(blocks: blocksPerPage)!)
+    }
+
+    private func addPage() -> Bool {
+        // Upstream first: where it refuses, no list has grown.
+        guard let memory = upstream.tryAllocate(byteCount: pageSize, alignment: alignment)?.baseAddress else {
+            return false
+        }
+        let count = pages.count + 1
+        guard map.reserve(), rooms.reserve(count), drained.reserve(count), pages.reserve(count),
+            let page = BlockPage.make(base: UInt(bitPattern: memory), blocks: blocksPerPage, age: nextAge)
+        else {
+            upstream.deallocate(memory)
+            return false
+        }
+        nextAge += 1
+        page.record.pointee.index = pages.count
+        pages.append(page)
+        map.insert(page)
+        rooms.insertByAge(page)
+        // P3 asks for the list as soon as a page is not the only one.
+        if pages.count == 2, pages[0].record.pointee.live == 0 { listAsDrained(pages[0]) }
+        setLevels()
+        return true
+    }
+
+    /// What a free leaves to be done: a word that got room, a page that drained, pages that may go back.
+    @usableFromInline @inline(never)
+    func settle(_ page: BlockPageReference, word: Int, wasFull: Bool) {
+        if wasFull, page.words + word != currentWord {
+            page.pushWord(word, blocks: blocksPerPage)
+            if page.record.pointee.roomIndex < 0 {
+                rooms.insertByAge(page)
+                if page != currentPage, rooms[0] == page {
+                    leaveCurrentPage()
+                    enterOldestPage()
+                }
+            }
+        }
+        if pages.count > 1 {
+            if page.record.pointee.live == 0 { listAsDrained(page) }
+            giveBackDrainedPages()
+        }
+    }
+
+    private func listAsDrained(_ page: BlockPageReference) {
+        if page.record.pointee.isListedDrained { return }
+        page.record.pointee.isListedDrained = true
+        drained.append(page)
+    }
+
+    /// Gives drained pages back for as long as three quarters of all blocks are free and there is more than one page.
+    private func giveBackDrainedPages() {
+        while pages.count > 1, let page = drained.last, mayGiveBackPage {
+            drained.removeLast()
+            page.record.pointee.isListedDrained = false
+            if page.record.pointee.live == 0 { giveBack(page) }
+        }
+        setLevels()
+    }
+
+    private var mayGiveBackPage: Bool { (allocated - freed) <= pages.count * blocksPerPage / 4 }
+
+    private func setLevels() {
+        drainLevel = pages.count > 1 ? 1 : 0
+        // The hit path compares what was live before its free: one more.
+        releaseBelow = pages.count > 1 && drained.count > 0 ? pages.count * blocksPerPage / 4 + 1 : 0
+    }
+
+    private func giveBack(_ page: BlockPageReference) {
+        let wasCurrent = page == currentPage
+        if wasCurrent {
+            haveNoCurrentPage()
+        }
+        if page.record.pointee.roomIndex >= 0 { rooms.removeByAge(page) }
+        map.remove(page)
+        let moved = pages.removeLast()
+        if moved != page {
+            pages[page.record.pointee.index] = moved
+            moved.record.pointee.index = page.record.pointee.index
+        }
+        upstream.deallocate(UnsafeMutableRawPointer(bitPattern: page.base)!)
+        page.free()
+        if wasCurrent { enterOldestPage() }
+    }
+
+    /// Gives every page back, whatever is live.
+    func giveBackAllPages() {
+        haveNoCurrentPage()
+        rooms.removeAll()
+        drained.removeAll()
+        map.removeAll()
+        while pages.count > 0 {
+            let page = pages.removeLast()
+            upstream.deallocate(UnsafeMutableRawPointer(bitPattern: page.base)!)
+            page.free()
+        }
+        setLevels()
+    }
+
+    /// Frees every block, keeps the oldest page and gives the others back.
+    func emptyAllPages() {
+        guard pages.count > 0 else { return }
+        var oldest = pages[0]
+        for index in 1..<pages.count where pages[index].record.pointee.age < oldest.record.pointee.age {
+            oldest = pages[index]
+        }
+        haveNoCurrentPage()
+        rooms.removeAll()
+        drained.removeAll()
+        map.removeAll()
+        while pages.count > 0 {
+            let page = pages.removeLast()
+            if page == oldest { continue }
+            upstream.deallocate(UnsafeMutableRawPointer(bitPattern: page.base)!)
+            page.free()
+        }
+        oldest.clearWords(blocks: blocksPerPage)
+        oldest.record.pointee.index = 0
+        oldest.record.pointee.isListedDrained = false
+        pages.append(oldest)
+        map.insert(oldest)
+        rooms.insertByAge(oldest)
+        enterOldestPage()
+        setLevels()
+    }
+}
