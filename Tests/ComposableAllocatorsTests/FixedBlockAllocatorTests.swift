@@ -73,6 +73,11 @@ final class PageSource: OwningAllocator {
                     #expect(block.allSatisfy { $0 == mark })
                     addresses.remove(block.baseAddress!)
                     pool.deallocate(block.baseAddress!)
+                    if random.next() % 2 == 0, source.room == .max {
+                        // A block freed before the next one is allocated.
+                        pool.deallocate(try pool.allocate(byteCount: 1))
+                        total += 1
+                    }
                 }
                 if let broken = pool.brokenInvariant() {
                     Issue.record("step \(step), seed \(seed): \(broken)")
@@ -273,10 +278,21 @@ final class PageSource: OwningAllocator {
         let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
             let pool = try FixedBlockAllocator(blockSize: 64)
             let block = try pool.allocate(byteCount: 64).baseAddress!
+            _ = try pool.allocate(byteCount: 64)
             pool.deallocate(block)
             pool.deallocate(block)
         }
         expectTrap("is not live: it was freed already, or never allocated", result?.standardErrorContent)
+    }
+
+    @Test func aDoubleFreeOfTheLastBlockAllocatedTraps() async {
+        let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+            let pool = try FixedBlockAllocator(blockSize: 64)
+            let block = try pool.allocate(byteCount: 64).baseAddress!
+            pool.deallocate(block)
+            pool.deallocate(block)
+        }
+        expectTrap("was freed already", result?.standardErrorContent)
     }
 
     @Test func aPointerIntoABlockTraps() async {

@@ -17,10 +17,11 @@ extension FixedBlockAllocator {
         for index in 0..<drained.count where !drained[index].record.pointee.isListedDrained {
             return "a page on the drained list does not know it"
         }
-        if drainLevel != (pages.count > 1 ? 1 : 0) { return "P4: drainLevel is \(drainLevel)" }
         let releases = pages.count > 1 && drained.count > 0
-        if releaseBelow != (releases ? pages.count * blocksPerPage / 4 + 1 : 0) { return "P4: releaseBelow" }
-        if releases, live * 4 <= pages.count * blocksPerPage {
+        if drainLevel != (pages.count > 1 ? 2 : 0) { return "P4: drainLevel is \(drainLevel)" }
+        if let broken = brokenHotBlock() { return broken }
+        if releaseLevel != (releases ? pages.count * blocksPerPage / 4 + 1 : 0) { return "P4: releaseLevel" }
+        if releases, liveCount * 4 <= pages.count * blocksPerPage {
             for index in 0..<pages.count where pages[index].record.pointee.live == 0 {
                 return "a page without a live block was kept"
             }
@@ -56,6 +57,16 @@ extension FixedBlockAllocator {
         }
         if record.live == 0, pages.count > 1, !record.isListedDrained { return "P3: it drained and is not on the list" }
         return nil
+    }
+
+    private func brokenHotBlock() -> String? {
+        if hot == 0 { return hotIsFree ? "P5: there is no hot block to be free" : nil }
+        let offset = hot &- currentPage.base
+        if offset >= currentSpan || offset % UInt(blockSize) != 0 { return "P5: it is not on the current page" }
+        let index = Int(offset) / blockSize
+        if currentPage.words[index / 64] & 1 << UInt64(index % 64) == 0 { return "P5: its bit is 0" }
+        if currentPage.record.pointee.live < drainLevel { return "P5: too few blocks are live on its page" }
+        return allocated - freed <= releaseLevel ? "P5: too few blocks are live" : nil
     }
 
     private func brokenRooms(withRoom: Int) -> String? {

@@ -29,7 +29,33 @@ extension FixedBlockAllocator {
         return tryAllocate(byteCount: blockSize, alignment: alignment)
     }
 
+    var liveCount: Int { allocated - freed - (hotIsFree ? 1 : 0) }
+
+    /// P5, after a change of what it is held against.
+    private func coolDownIfNeeded() {
+        guard hot != 0 else { return }
+        if currentPage.record.pointee.live >= drainLevel, allocated - freed > releaseLevel { return }
+        coolDown()
+        if pages.count > 1, currentPage.record.pointee.live == 0 { listAsDrained(currentPage) }
+    }
+
+    /// Has no hot block any more: P5 would not hold for it. Its bit is cleared if it is free.
+    private func coolDown() {
+        if hotIsFree {
+            hotIsFree = false
+            freed += 1
+            let index = Int((hot - currentPage.base) / UInt(blockSize))
+            let word = currentPage.words + index / 64
+            let wasFull = word.pointee == ~0
+            word.pointee ^= 1 << UInt64(index % 64)
+            currentPage.record.pointee.live -= 1
+            if wasFull, word != currentWord { currentPage.pushWord(index / 64, blocks: blocksPerPage) }
+        }
+        hot = 0
+    }
+
     private func haveNoCurrentPage() {
+        hot = 0
         currentPage = noPage
         currentSpan = 0
         currentWord = noPage.words
@@ -43,6 +69,7 @@ extension FixedBlockAllocator {
     /// Leaves the current page: W3, its current word goes to the stack if it has room; P1, a full page is not in `rooms`.
     private func leaveCurrentPage() {
         guard currentPage != noPage else { return }
+        coolDown()
         if currentWord.pointee != ~0 { currentPage.pushWord(currentWord - currentPage.words, blocks: blocksPerPage) }
         if currentPage.record.pointee.live == blocksPerPage { rooms.removeByAge(currentPage) }
         haveNoCurrentPage()
@@ -94,6 +121,7 @@ extension FixedBlockAllocator {
             }
         }
         if pages.count > 1 {
+            coolDownIfNeeded()
             if page.record.pointee.live == 0 { listAsDrained(page) }
             giveBackDrainedPages()
         }
@@ -115,12 +143,13 @@ extension FixedBlockAllocator {
         setLevels()
     }
 
-    private var mayGiveBackPage: Bool { (allocated - freed) <= pages.count * blocksPerPage / 4 }
+    private var mayGiveBackPage: Bool { liveCount <= pages.count * blocksPerPage / 4 }
 
     private func setLevels() {
-        drainLevel = pages.count > 1 ? 1 : 0
-        // The hit path compares what was live before its free: one more.
-        releaseBelow = pages.count > 1 && drained.count > 0 ? pages.count * blocksPerPage / 4 + 1 : 0
+        let mayRelease = pages.count > 1 && drained.count > 0
+        releaseLevel = mayRelease ? pages.count * blocksPerPage / 4 + 1 : 0
+        drainLevel = pages.count > 1 ? 2 : 0
+        coolDownIfNeeded()
     }
 
     private func giveBack(_ page: BlockPageReference) {
@@ -142,6 +171,8 @@ extension FixedBlockAllocator {
 
     /// Gives every page back, whatever is live.
     func giveBackAllPages() {
+        if hotIsFree { freed += 1 }
+        hotIsFree = false
         haveNoCurrentPage()
         rooms.removeAll()
         drained.removeAll()
