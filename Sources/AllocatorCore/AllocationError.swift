@@ -1,7 +1,10 @@
+// Why memory was refused. The error is four words, so that a typed throw returns it in registers: one that is larger goes
+// through memory, which a caller of `any Allocator` pays for in every call that succeeds (3 ns of 6, measured).
+
 /// Why a request for memory was not served. Nothing has changed where it is thrown.
-public struct AllocationError: Error, Equatable, Sendable {
+public struct AllocationError: Error {
     /// What was wrong with the request, or with the moment.
-    public enum Reason: Equatable, Sendable {
+    public enum Reason: Hashable, Sendable {
         /// There is no memory now, here or upstream.
         case outOfMemory
         /// The allocator never serves so many bytes.
@@ -11,22 +14,60 @@ public struct AllocationError: Error, Equatable, Sendable {
         /// The allocator never aligns so far.
         case unsupportedAlignment(limit: Int)
         /// It would go beyond the limit that was set for what is live, in bytes.
-        case quotaExceeded(limit: Int, live: Int)
+        case quotaExceeded(limit: Int)
+    }
+
+    /// The bytes that were asked for.
+    public let byteCount: Int
+    private let name: UnsafePointer<UInt8>
+    private let limit: Int
+    /// The alignment, shifted by 8, and the number of the reason.
+    private let alignmentAndReason: Int
+
+    /// - Parameters:
+    ///   - allocator: the type of the allocator that refuses.
+    ///   - byteCount: the bytes that were asked for.
+    ///   - alignment: the alignment that was asked for, in bytes; kept to 55 bits.
+    ///   - reason: what was wrong.
+    public init(allocator: StaticString, byteCount: Int, alignment: Int, reason: Reason) {
+        precondition(allocator.hasPointerRepresentation, "the name of an allocator has more than one character")
+        name = allocator.utf8Start
+        self.byteCount = byteCount
+        let number: Int
+        switch reason {
+        case .outOfMemory: (number, limit) = (0, 0)
+        case .tooLarge(let most): (number, limit) = (1, most)
+        case .invalidAlignment: (number, limit) = (2, 0)
+        case .unsupportedAlignment(let most): (number, limit) = (3, most)
+        case .quotaExceeded(let most): (number, limit) = (4, most)
+        }
+        alignmentAndReason = min(max(alignment, -1 << 54), 1 << 54) << 8 | number
     }
 
     /// The type of the allocator that refused.
-    public let allocator: String
-    /// The bytes that were asked for.
-    public let byteCount: Int
-    /// The alignment that was asked for, in bytes.
-    public let alignment: Int
-    public let reason: Reason
+    public var allocator: String { String(cString: name) }
 
-    public init(allocator: String, byteCount: Int, alignment: Int, reason: Reason) {
-        self.allocator = allocator
-        self.byteCount = byteCount
-        self.alignment = alignment
-        self.reason = reason
+    /// The alignment that was asked for, in bytes.
+    public var alignment: Int { alignmentAndReason >> 8 }
+
+    public var reason: Reason {
+        switch alignmentAndReason & 0xff {
+        case 0: .outOfMemory
+        case 1: .tooLarge(limit: limit)
+        case 2: .invalidAlignment
+        case 3: .unsupportedAlignment(limit: limit)
+        default: .quotaExceeded(limit: limit)
+        }
+    }
+}
+
+// The name points to a literal, which lives as long as the program.
+extension AllocationError: @unchecked Sendable {}
+
+extension AllocationError: Equatable {
+    public static func == (left: Self, right: Self) -> Bool {
+        left.byteCount == right.byteCount && left.alignment == right.alignment && left.reason == right.reason
+            && left.allocator == right.allocator
     }
 }
 
@@ -38,8 +79,7 @@ extension AllocationError: CustomStringConvertible {
         case .tooLarge(let limit): return request + "is above the largest that it serves, \(limit) bytes"
         case .invalidAlignment: return request + "asks for an alignment that is not a power of two"
         case .unsupportedAlignment(let limit): return request + "is above the alignment that it offers, \(limit)"
-        case .quotaExceeded(let limit, let live):
-            return request + "goes beyond its limit of \(limit) bytes, of which \(live) are live"
+        case .quotaExceeded(let limit): return request + "goes beyond its limit of \(limit) live bytes"
         }
     }
 }

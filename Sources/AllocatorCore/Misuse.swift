@@ -25,7 +25,7 @@ package func refusal(
         } else {
             reason
         }
-    return AllocationError(allocator: "\(allocator)", byteCount: byteCount, alignment: alignment, reason: found)
+    return AllocationError(allocator: allocator, byteCount: byteCount, alignment: alignment, reason: found)
 }
 
 /// Ends the program if the size is negative, and says whether the alignment is a power of two: what every allocator asks

@@ -12,21 +12,39 @@ nonisolated(unsafe) let noPage: BlockPageReference = {
 }()
 
 extension FixedBlockAllocator {
-    /// Allocates where the current word has no room: from another word of the current page, else from the next page with
-    /// room, else from a new page. Nil where upstream or malloc has no memory; nothing has changed then.
+    /// Allocates where the current word has no room, or refuses.
     @usableFromInline @inline(never)
-    func allocateFromAnotherWord() -> UnsafeMutableRawBufferPointer? {
-        let next = currentPage == noPage ? nil : currentPage.takeWord(blocks: blocksPerPage)
-        if next == nil {
-            // P1: the current page has no free block any more.
-            if currentPage != noPage { rooms.removeByAge(currentPage) }
-            haveNoCurrentPage()
-            if rooms.count == 0, !addPage() { return nil }
-            enterOldestPage()
-        } else {
-            setCurrentWord(next!)
+    func tryAllocateSlowly(byteCount: Int, alignment: Int) -> UnsafeMutableRawBufferPointer? {
+        if byteCount < 0 { negativeByteCount("FixedBlockAllocator", byteCount) }
+        guard serves(byteCount, alignment), findRoom(), let address = takeBlock() else { return nil }
+        return block(address)
+    }
+
+    @usableFromInline @inline(never)
+    func allocateSlowly(byteCount: Int, alignment: Int) throws(AllocationError) -> UnsafeMutableRawBufferPointer {
+        guard let block = tryAllocateSlowly(byteCount: byteCount, alignment: alignment) else {
+            throw refusal(
+                "FixedBlockAllocator", byteCount: byteCount, alignment: alignment, largest: blockSize,
+                largestAlignment: self.alignment)
         }
-        return tryAllocate(byteCount: blockSize, alignment: alignment)
+        return block
+    }
+
+    /// Makes a word with room current: of the current page, else of the next page with room, else of a new page. False
+    /// where upstream or malloc has no memory; nothing has changed then.
+    private func findRoom() -> Bool {
+        if currentPage != noPage {
+            if let next = currentPage.takeWord(blocks: blocksPerPage) {
+                setCurrentWord(next)
+                return true
+            }
+            // P1: it has no free block any more.
+            rooms.removeByAge(currentPage)
+            haveNoCurrentPage()
+        }
+        if rooms.count == 0, !addPage() { return false }
+        enterOldestPage()
+        return true
     }
 
     var liveCount: Int { allocated - freed - (hotIsFree ? 1 : 0) }

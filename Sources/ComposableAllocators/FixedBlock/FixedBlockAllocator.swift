@@ -46,7 +46,6 @@ public final class FixedBlockAllocator<Upstream: Allocator> {
     public let alignment: Int
     /// The bytes of every page.
     public let pageSize: Int
-    public let upstream: Upstream
 
     // What the hit paths need.
     @exclusivity(unchecked) @usableFromInline var currentWord: UnsafeMutablePointer<UInt64>
@@ -75,6 +74,8 @@ public final class FixedBlockAllocator<Upstream: Allocator> {
     @exclusivity(unchecked) var pages = PageList()
     @exclusivity(unchecked) var drained = PageList()
     @exclusivity(unchecked) var nextAge: UInt = 0
+    /// Where pages come from. The last field, so that the others' offsets are constants where the type is not known.
+    public let upstream: Upstream
 
     /// Makes a pool, which takes no memory before the first request.
     ///
@@ -139,45 +140,50 @@ extension FixedBlockAllocator: OwningAllocator, ResettableAllocator, ResizableAl
 {
     @inlinable @inline(__always)
     public func tryAllocate(byteCount: Int, alignment: Int) -> UnsafeMutableRawBufferPointer? {
-        // As unsigned, a negative size is large.
-        if UInt(bitPattern: byteCount) <= UInt(bitPattern: blockSize), isPowerOfTwo(alignment),
-            alignment <= self.alignment
-        {
-            if hotIsFree {
-                hotIsFree = false
-                reused &+= 1
-                return UnsafeMutableRawBufferPointer(
-                    start: UnsafeMutableRawPointer(bitPattern: hot).unsafelyUnwrapped, count: blockSize)
-            }
-            let word = currentWord.pointee
-            if word != ~0 {
-                // Sets the lowest 0 bit. W1: it stands for a free block.
-                currentWord.pointee = word | (word &+ 1)
-                let liveOnPage = currentPage.record.pointee.live &+ 1
-                currentPage.record.pointee.live = liveOnPage
-                allocated &+= 1
-                // The hot block never adds to the peak: it was live when its bit was set.
-                let live = allocated &- freed
-                if live > peak { peak = live }
-                let address = currentWordBase &+ UInt(bitPattern: (~word).trailingZeroBitCount &* blockSize)
-                hot = liveOnPage >= drainLevel && live > releaseLevel ? address : 0
-                return UnsafeMutableRawBufferPointer(
-                    start: UnsafeMutableRawPointer(bitPattern: address).unsafelyUnwrapped, count: blockSize)
-            }
-            return allocateFromAnotherWord()
-        }
-        if byteCount < 0 { negativeByteCount("FixedBlockAllocator", byteCount) }
-        return nil
+        if serves(byteCount, alignment), let address = takeBlock() { return block(address) }
+        return tryAllocateSlowly(byteCount: byteCount, alignment: alignment)
     }
 
     @inlinable @inline(__always)
     public func allocate(byteCount: Int, alignment: Int) throws(AllocationError) -> UnsafeMutableRawBufferPointer {
-        guard let block = tryAllocate(byteCount: byteCount, alignment: alignment) else {
-            throw refusal(
-                "FixedBlockAllocator", byteCount: byteCount, alignment: alignment, largest: blockSize,
-                largestAlignment: self.alignment)
+        if serves(byteCount, alignment), let address = takeBlock() { return block(address) }
+        return try allocateSlowly(byteCount: byteCount, alignment: alignment)
+    }
+
+    /// Whether a request is one for a block. As unsigned, what is negative is large.
+    @inlinable @inline(__always)
+    func serves(_ byteCount: Int, _ alignment: Int) -> Bool {
+        UInt(bitPattern: byteCount) <= UInt(bitPattern: blockSize)
+            && UInt(bitPattern: alignment &- 1) < UInt(bitPattern: self.alignment) && alignment & (alignment &- 1) == 0
+    }
+
+    @inlinable @inline(__always)
+    func block(_ address: UInt) -> UnsafeMutableRawBufferPointer {
+        UnsafeMutableRawBufferPointer(
+            start: UnsafeMutableRawPointer(bitPattern: address).unsafelyUnwrapped, count: blockSize)
+    }
+
+    /// The hot block, or one of the current word.
+    @inlinable @inline(__always)
+    func takeBlock() -> UInt? {
+        if hotIsFree {
+            hotIsFree = false
+            reused &+= 1
+            return hot
         }
-        return block
+        let word = currentWord.pointee
+        guard word != ~0 else { return nil }
+        // Sets the lowest 0 bit. W1: it stands for a free block.
+        currentWord.pointee = word | (word &+ 1)
+        let liveOnPage = currentPage.record.pointee.live &+ 1
+        currentPage.record.pointee.live = liveOnPage
+        allocated &+= 1
+        // The hot block never adds to the peak: it was live when its bit was set.
+        let live = allocated &- freed
+        if live > peak { peak = live }
+        let address = currentWordBase &+ UInt(bitPattern: (~word).trailingZeroBitCount &* blockSize)
+        hot = liveOnPage >= drainLevel && live > releaseLevel ? address : 0
+        return address
     }
 
     @inlinable @inline(__always)
