@@ -193,12 +193,8 @@ extension FixedBlockAllocator: OwningAllocator, ResettableAllocator, ResizableAl
 
     @inlinable @inline(__always)
     public func _deallocateIfOwned(_ pointer: UnsafeMutableRawPointer) -> Bool {
+        if freeHotBlock(pointer) { return true }
         let address = UInt(bitPattern: pointer)
-        if address == hot {
-            if hotIsFree { misuse("FixedBlockAllocator", pointer, "was freed already") }
-            hotIsFree = true
-            return true
-        }
         var page = currentPage
         if address &- page.base >= currentSpan {
             guard let found = map.find(address) else { return false }
@@ -222,6 +218,14 @@ extension FixedBlockAllocator: OwningAllocator, ResettableAllocator, ResizableAl
         if before == ~0 || liveOnPage < drainLevel || allocated &- freed <= releaseLevel {
             settle(page, word: Int(bitPattern: index &>> 6), wasFull: before == ~0)
         }
+        return true
+    }
+
+    @inlinable @inline(__always)
+    func freeHotBlock(_ pointer: UnsafeMutableRawPointer) -> Bool {
+        guard UInt(bitPattern: pointer) == hot else { return false }
+        if hotIsFree { misuse("FixedBlockAllocator", pointer, "was freed already") }
+        hotIsFree = true
         return true
     }
 

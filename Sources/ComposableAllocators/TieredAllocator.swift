@@ -1,0 +1,286 @@
+// A ladder of pools made from a list of sizes: each request goes to the first pool whose blocks are large enough, and what
+// is above the last pool goes to upstream.
+//
+// A table leads from a size to its tier. A free asks the tier that served the last request first, then each in turn (its
+// hot block, its current page, its page map: a multiplication and a load), then takes the block for upstream's.
+// Cost: as a pool's, and for a free one look-up more for each tier that is asked in vain. Thread-safety: none.
+
+public import AllocatorCore
+
+/// One step of a ``TieredAllocator``: the blocks of one pool, as in ``FixedBlockAllocator``.
+public struct BlockTier: Equatable, Sendable {
+    /// Bytes of a block.
+    public var blockSize: Int
+    /// What a block's address is a multiple of; nil stands for the largest power of two up to 16 that divides `blockSize`.
+    public var alignment: Int?
+    /// Bytes of a page, a multiple of `blockSize`; nil stands for about 64 KiB.
+    public var pageSize: Int?
+
+    public init(blockSize: Int, alignment: Int? = nil, pageSize: Int? = nil) {
+        self.blockSize = blockSize
+        self.alignment = alignment
+        self.pageSize = pageSize
+    }
+}
+
+/// Pools for a list of sizes, and upstream for what is larger.
+///
+/// Use it where sizes vary and a few of them are frequent: a protocol's messages, what a C library asks for. It does what
+/// ``FallbackAllocator``s over ``FixedBlockAllocator``s do, with the number of tiers known at run time and without asking
+/// every tier in turn. Where a tier's pool has no memory, the next ones are tried, and upstream at last.
+///
+/// A free finds its tier by the address; a block that no tier knows is upstream's, which also finds the misuse. `deinit`
+/// gives the pools' pages back; blocks that came straight from upstream and were not freed stay with upstream.
+/// Not thread-safe. For statistics, see those of ``pools``, or put a `QuotaAllocator` around it.
+public final class TieredAllocator<Upstream: Allocator> {
+    @usableFromInline typealias Pool = FixedBlockAllocator<Upstream>
+
+    @usableFromInline let tierCount: Int
+    @usableFromInline let largest: Int
+    /// The tier for each multiple of the granule.
+    @usableFromInline let tierOfGranule: UnsafeMutablePointer<UInt8>
+    @usableFromInline let granuleShift: Int
+    /// The tier that served last.
+    @exclusivity(unchecked) @usableFromInline var recent = 0
+    /// Blocks that came straight from upstream, and their bytes where upstream tells sizes.
+    @exclusivity(unchecked) @usableFromInline var directBlocks = 0
+    @exclusivity(unchecked) @usableFromInline var directBytes = 0
+    // Unmanaged, since a reference that is loaded from memory would be retained for each use.
+    @usableFromInline let tiers: UnsafeMutablePointer<Unmanaged<FixedBlockAllocator<Upstream>>>
+    /// The pools, smallest blocks first: for their statistics.
+    public let pools: [FixedBlockAllocator<Upstream>]
+    public let upstream: Upstream
+
+    /// Makes a ladder, which takes no memory from upstream before the first request.
+    ///
+    /// - Parameters:
+    ///   - tiers: the steps, from the smallest blocks to the largest: at least one, at most 255.
+    ///   - upstream: where pages come from, and blocks above the last tier.
+    /// - Throws: ``ConfigurationError``, which names the argument.
+    public init(tiers: [BlockTier], upstream: Upstream) throws(ConfigurationError) {
+        func wrong(_ argument: String, _ value: Int, _ requirement: String) -> ConfigurationError {
+            ConfigurationError(
+                allocator: "TieredAllocator", argument: argument, value: value, requirement: requirement)
+        }
+        guard (1...255).contains(tiers.count) else { throw wrong("tiers", tiers.count, "1 to 255 tiers") }
+        var pools: [FixedBlockAllocator<Upstream>] = []
+        for tier in tiers {
+            if let last = pools.last, tier.blockSize <= last.blockSize {
+                throw wrong("blockSize", tier.blockSize, "above the tier's before it (\(last.blockSize))")
+            }
+            pools.append(
+                try FixedBlockAllocator(
+                    blockSize: tier.blockSize, alignment: tier.alignment, pageSize: tier.pageSize, upstream: upstream))
+        }
+        let largest = pools[pools.count - 1].blockSize
+        let shift = pools.map { $0.blockSize.trailingZeroBitCount }.min()!
+        guard largest >> shift < 1 << 20 else {
+            throw wrong("blockSize", largest, "at most 2^20 times the power of two that divides all block sizes")
+        }
+        let table = UnsafeMutablePointer<UInt8>.allocate(capacity: (largest >> shift) + 1)
+        var tier = 0
+        for granule in 0...(largest >> shift) {
+            if granule << shift > pools[tier].blockSize { tier += 1 }
+            table[granule] = UInt8(tier)
+        }
+        self.pools = pools
+        self.upstream = upstream
+        self.largest = largest
+        tierCount = pools.count
+        tierOfGranule = table
+        granuleShift = shift
+        self.tiers = .allocate(capacity: pools.count)
+        for (index, pool) in pools.enumerated() {
+            (self.tiers + index).initialize(to: Unmanaged.passUnretained(pool))
+        }
+    }
+
+    /// Makes a ladder from block sizes alone.
+    ///
+    /// - Parameters:
+    ///   - blockSizes: bytes of each tier's blocks, rising.
+    ///   - pageSize: about how many bytes are asked of upstream at once: the largest multiple of a tier's block size that
+    ///     is not above it, and at least one block.
+    public convenience init(
+        blockSizes: [Int], pageSize: Int = 65536, upstream: Upstream
+    ) throws(ConfigurationError) {
+        let tiers = blockSizes.map { size in
+            // What is wrong with a size below 1 the pool says.
+            BlockTier(blockSize: size, pageSize: size < 1 ? nil : max(pageSize / size, 1) * size)
+        }
+        try self.init(tiers: tiers, upstream: upstream)
+    }
+
+    deinit {
+        tierOfGranule.deallocate()
+        tiers.deallocate()
+    }
+}
+
+extension TieredAllocator where Upstream == SystemAllocator {
+    /// Makes a ladder whose pages come from the system's malloc, as does what is above the last tier.
+    public convenience init(tiers: [BlockTier]) throws(ConfigurationError) {
+        try self.init(tiers: tiers, upstream: SystemAllocator())
+    }
+
+    /// Makes a ladder from block sizes alone, over the system's malloc.
+    public convenience init(blockSizes: [Int], pageSize: Int = 65536) throws(ConfigurationError) {
+        try self.init(blockSizes: blockSizes, pageSize: pageSize, upstream: SystemAllocator())
+    }
+}
+
+extension TieredAllocator: Allocator {
+    @inlinable @inline(__always)
+    public func tryAllocate(byteCount: Int, alignment: Int) -> UnsafeMutableRawBufferPointer? {
+        // As unsigned, a negative size is large.
+        if UInt(bitPattern: byteCount) <= UInt(bitPattern: largest) {
+            let tier = tier(of: byteCount)
+            let pool = tiers[tier]
+            let address = pool._withUnsafeGuaranteedRef { $0.serves(byteCount, alignment) ? $0.takeBlock() : nil }
+            if let address {
+                recent = tier
+                return pool._withUnsafeGuaranteedRef { $0.block(address) }
+            }
+        }
+        return tryAllocateSlowly(byteCount: byteCount, alignment: alignment)
+    }
+
+    @inlinable @inline(__always)
+    public func allocate(byteCount: Int, alignment: Int) throws(AllocationError) -> UnsafeMutableRawBufferPointer {
+        guard let block = tryAllocate(byteCount: byteCount, alignment: alignment) else {
+            throw refuse(byteCount: byteCount, alignment: alignment)
+        }
+        return block
+    }
+
+    @inlinable @inline(__always)
+    public func deallocate(_ pointer: UnsafeMutableRawPointer) {
+        if tiers[recent]._withUnsafeGuaranteedRef({ $0.freeHotBlock(pointer) }) { return }
+        deallocateSlowly(pointer)
+    }
+
+    @inlinable @inline(__always)
+    func tier(of byteCount: Int) -> Int {
+        Int(tierOfGranule[(byteCount &+ ((1 &<< granuleShift) &- 1)) &>> granuleShift])
+    }
+
+    @inlinable @inline(never)
+    func deallocateSlowly(_ pointer: UnsafeMutableRawPointer) {
+        if !deallocateFromTier(pointer) {
+            noteDirect(pointer, -1)
+            upstream.deallocate(pointer)
+        }
+    }
+
+    @inlinable @inline(__always)
+    func deallocateFromTier(_ pointer: UnsafeMutableRawPointer) -> Bool {
+        if tiers[recent]._withUnsafeGuaranteedRef({ $0._deallocateIfOwned(pointer) }) { return true }
+        for tier in 0..<tierCount where tier != recent {
+            if tiers[tier]._withUnsafeGuaranteedRef({ $0._deallocateIfOwned(pointer) }) { return true }
+        }
+        return false
+    }
+
+    @inlinable @inline(never)
+    func tryAllocateSlowly(byteCount: Int, alignment: Int) -> UnsafeMutableRawBufferPointer? {
+        guard isValid("TieredAllocator", byteCount: byteCount, alignment: alignment) else { return nil }
+        if byteCount <= largest {
+            for tier in tier(of: byteCount)..<tierCount {
+                let pool = tiers[tier]
+                let block = pool._withUnsafeGuaranteedRef {
+                    $0.tryAllocate(byteCount: byteCount, alignment: alignment)
+                }
+                if let block {
+                    recent = tier
+                    return block
+                }
+            }
+        }
+        guard let block = upstream.tryAllocate(byteCount: byteCount, alignment: alignment) else { return nil }
+        let base = block.baseAddress.unsafelyUnwrapped
+        noteDirect(base, 1)
+        guard upstream._tellsSizes else { return block }
+        // What a leak would be counted by.
+        return UnsafeMutableRawBufferPointer(start: base, count: upstream._byteCount(of: base))
+    }
+
+    @inlinable @inline(__always)
+    func noteDirect(_ pointer: UnsafeMutableRawPointer, _ sign: Int) {
+        directBlocks &+= sign
+        if upstream._tellsSizes { directBytes &+= sign &* upstream._byteCount(of: pointer) }
+    }
+
+    @usableFromInline @inline(never)
+    func refuse(byteCount: Int, alignment: Int) -> AllocationError {
+        refusal("TieredAllocator", byteCount: byteCount, alignment: alignment)
+    }
+
+    @inlinable
+    public func goodSize(for byteCount: Int, alignment: Int) -> Int {
+        if byteCount >= 0, byteCount <= largest {
+            for pool in pools[tier(of: byteCount)...] where pool.serves(byteCount, alignment) { return pool.blockSize }
+        }
+        return upstream.goodSize(for: byteCount, alignment: alignment)
+    }
+
+    /// What is live in the tiers, and what came straight from upstream: its bytes only where upstream tells sizes.
+    public func findLeaks() -> LeakError? {
+        let direct =
+            directBlocks > 0
+            ? LeakError(allocator: "TieredAllocator", blocks: directBlocks, bytes: directBytes) : nil
+        return LeakError.combining(pools.map { $0.findLeaks() } + [direct])
+    }
+
+    /// Gives all pages back where no block is live; throws ``LeakError`` and changes nothing where one is.
+    public func close() throws(LeakError) {
+        if let leak = findLeaks() { throw leak }
+        for pool in pools { try pool.close() }
+    }
+
+    @inlinable
+    public var _tellsOwn: Bool { upstream._tellsOwn }
+
+    @inlinable
+    public func _owns(_ pointer: UnsafeRawPointer) -> Bool {
+        pools.contains { $0.owns(pointer) } || upstream._owns(pointer)
+    }
+
+    @inlinable
+    public func _deallocateIfOwned(_ pointer: UnsafeMutableRawPointer) -> Bool {
+        if deallocateFromTier(pointer) { return true }
+        guard upstream._owns(pointer) else { return false }
+        noteDirect(pointer, -1)
+        upstream.deallocate(pointer)
+        return true
+    }
+
+    @inlinable
+    public var _tellsSizes: Bool { upstream._tellsSizes }
+
+    @inlinable
+    public func _byteCount(of pointer: UnsafeRawPointer) -> Int {
+        for pool in pools where pool.owns(pointer) { return pool.blockSize }
+        return upstream._byteCount(of: pointer)
+    }
+}
+
+extension TieredAllocator: OwningAllocator where Upstream: OwningAllocator {
+    /// Whether the address is in a tier's page, or upstream's.
+    public func owns(_ pointer: UnsafeRawPointer) -> Bool { _owns(pointer) }
+}
+
+extension TieredAllocator: SizeReportingAllocator where Upstream: SizeReportingAllocator {
+    public func byteCount(of pointer: UnsafeRawPointer) -> Int { _byteCount(of: pointer) }
+}
+
+extension TieredAllocator: ResizableAllocator where Upstream: ResizableAllocator {
+    public func resize(_ pointer: UnsafeMutableRawPointer, byteCount: Int) -> UnsafeMutableRawBufferPointer? {
+        if byteCount < 0 { negativeByteCount("TieredAllocator", byteCount) }
+        for pool in pools where pool.owns(pointer) { return pool.resize(pointer, byteCount: byteCount) }
+        noteDirect(pointer, -1)
+        let resized = upstream.resize(pointer, byteCount: byteCount)
+        noteDirect(pointer, 1)
+        guard let resized, upstream._tellsSizes else { return resized }
+        return UnsafeMutableRawBufferPointer(start: pointer, count: upstream._byteCount(of: pointer))
+    }
+}
