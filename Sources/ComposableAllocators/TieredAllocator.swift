@@ -40,8 +40,10 @@ public final class TieredAllocator<Upstream: Allocator> {
     /// The tier for each multiple of the granule.
     @usableFromInline let tierOfGranule: UnsafeMutablePointer<UInt8>
     @usableFromInline let granuleShift: Int
+    /// The granule less 1.
+    @usableFromInline let granuleMask: Int
     /// The tier that served last.
-    @exclusivity(unchecked) @usableFromInline var recent = 0
+    @exclusivity(unchecked) @usableFromInline var recent: Unmanaged<FixedBlockAllocator<Upstream>>
     /// Blocks that came straight from upstream, and their bytes where upstream tells sizes.
     @exclusivity(unchecked) @usableFromInline var directBlocks = 0
     @exclusivity(unchecked) @usableFromInline var directBytes = 0
@@ -89,6 +91,8 @@ public final class TieredAllocator<Upstream: Allocator> {
         tierCount = pools.count
         tierOfGranule = table
         granuleShift = shift
+        granuleMask = (1 << shift) - 1
+        recent = Unmanaged.passUnretained(pools[0])
         self.tiers = .allocate(capacity: pools.count)
         for (index, pool) in pools.enumerated() {
             (self.tiers + index).initialize(to: Unmanaged.passUnretained(pool))
@@ -134,11 +138,10 @@ extension TieredAllocator: Allocator {
     public func tryAllocate(byteCount: Int, alignment: Int) -> UnsafeMutableRawBufferPointer? {
         // As unsigned, a negative size is large.
         if UInt(bitPattern: byteCount) <= UInt(bitPattern: largest) {
-            let tier = tier(of: byteCount)
-            let pool = tiers[tier]
-            let address = pool._withUnsafeGuaranteedRef { $0.serves(byteCount, alignment) ? $0.takeBlock() : nil }
+            let pool = tiers[tier(of: byteCount)]
+            let address = pool._withUnsafeGuaranteedRef { $0.offers(alignment) ? $0.takeBlock() : nil }
             if let address {
-                recent = tier
+                recent = pool
                 return pool._withUnsafeGuaranteedRef { $0.block(address) }
             }
         }
@@ -155,13 +158,13 @@ extension TieredAllocator: Allocator {
 
     @inlinable @inline(__always)
     public func deallocate(_ pointer: UnsafeMutableRawPointer) {
-        if tiers[recent]._withUnsafeGuaranteedRef({ $0.freeHotBlock(pointer) }) { return }
+        if recent._withUnsafeGuaranteedRef({ $0.freeHotBlock(pointer) }) { return }
         deallocateSlowly(pointer)
     }
 
     @inlinable @inline(__always)
     func tier(of byteCount: Int) -> Int {
-        Int(tierOfGranule[(byteCount &+ ((1 &<< granuleShift) &- 1)) &>> granuleShift])
+        Int(tierOfGranule[(byteCount &+ granuleMask) &>> granuleShift])
     }
 
     @inlinable @inline(never)
@@ -174,8 +177,8 @@ extension TieredAllocator: Allocator {
 
     @inlinable @inline(__always)
     func deallocateFromTier(_ pointer: UnsafeMutableRawPointer) -> Bool {
-        if tiers[recent]._withUnsafeGuaranteedRef({ $0._deallocateIfOwned(pointer) }) { return true }
-        for tier in 0..<tierCount where tier != recent {
+        if recent._withUnsafeGuaranteedRef({ $0._deallocateIfOwned(pointer) }) { return true }
+        for tier in 0..<tierCount {
             if tiers[tier]._withUnsafeGuaranteedRef({ $0._deallocateIfOwned(pointer) }) { return true }
         }
         return false
@@ -191,7 +194,7 @@ extension TieredAllocator: Allocator {
                     $0.tryAllocate(byteCount: byteCount, alignment: alignment)
                 }
                 if let block {
-                    recent = tier
+                    recent = pool
                     return block
                 }
             }

@@ -153,8 +153,12 @@ extension FixedBlockAllocator: OwningAllocator, ResettableAllocator, ResizableAl
     /// Whether a request is one for a block. As unsigned, what is negative is large.
     @inlinable @inline(__always)
     func serves(_ byteCount: Int, _ alignment: Int) -> Bool {
-        UInt(bitPattern: byteCount) <= UInt(bitPattern: blockSize)
-            && UInt(bitPattern: alignment &- 1) < UInt(bitPattern: self.alignment) && alignment & (alignment &- 1) == 0
+        UInt(bitPattern: byteCount) <= UInt(bitPattern: blockSize) && offers(alignment)
+    }
+
+    @inlinable @inline(__always)
+    func offers(_ alignment: Int) -> Bool {
+        UInt(bitPattern: alignment &- 1) < UInt(bitPattern: self.alignment) && alignment & (alignment &- 1) == 0
     }
 
     @inlinable @inline(__always)
