@@ -7,9 +7,10 @@ DESTDIR ?=
 # The tool runs where no Swift toolchain is.
 TOOL_FLAGS = --static-swift-stdlib --scratch-path .build/tool -Xlinker -s
 SWIFT ?= swift
+SOURCES = Package.swift Sources Tests Snippets Benchmarks/Package.swift Benchmarks/Sources $(wildcard Examples/*/Package.swift) $(wildcard Examples/*/Sources)
 export SWIFT
 
-.PHONY: help needs-swift all lib tool demo test test-heap sanitize bench check format lint disassembly instructions install uninstall clean
+.PHONY: help needs-swift all lib tool demo test test-heap test-allocators examples sanitize bench check format lint disassembly instructions install uninstall clean
 
 all: lib tool
 
@@ -46,7 +47,15 @@ test: all
 test-heap:
 	$(SWIFT) test --filter MallocHeapTests
 
-## The heap's tests under the address and thread sanitizers.
+## The allocators' own tests alone.
+test-allocators:
+	$(SWIFT) test --filter 'AllocatorCoreTests|ComposableAllocatorsTests|AllocatorTestKitTests'
+
+## The packages under Examples/, built and run.
+examples:
+	Scripts/examples.sh
+
+## The heap's and the allocators' tests under the address and thread sanitizers.
 sanitize:
 	Scripts/sanitize.sh
 
@@ -68,10 +77,10 @@ check: lint
 	Scripts/check-layers.sh
 
 lint:
-	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests Benchmarks/Package.swift Benchmarks/Sources
+	$(SWIFT) format lint --strict --recursive --parallel $(SOURCES)
 
 format:
-	$(SWIFT) format --in-place --recursive --parallel Package.swift Sources Tests Benchmarks/Package.swift Benchmarks/Sources
+	$(SWIFT) format --in-place --recursive --parallel $(SOURCES)
 
 ## Copies what `make` built. PREFIX and DESTDIR as usual; needs no toolchain.
 install:
@@ -90,4 +99,4 @@ uninstall:
 		"$(DESTDIR)$(PREFIX)/include/mallow.h" "$(DESTDIR)$(PREFIX)/lib/pkgconfig/mallow.pc"
 
 clean:
-	rm -rf build .build Benchmarks/.build Package.resolved Benchmarks/Package.resolved
+	rm -rf build .build Package.resolved $(foreach p,Benchmarks Tests/ClientPackage $(wildcard Examples/*),$(p)/.build $(p)/Package.resolved)

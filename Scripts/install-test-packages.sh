@@ -21,6 +21,10 @@ missing=()
 for entry in $needed; do
     command -v "${entry%%:*}" >/dev/null || missing+=("${entry#*:}")
 done
+# The examples compile against these.
+for entry in zlib.h:zlib1g-dev sqlite3.h:libsqlite3-dev; do
+    [[ -e /usr/include/${entry%%:*} ]] || missing+=("${entry#*:}")
+done
 # Static programs are linked too.
 if command -v gcc >/dev/null && [[ ! -f $(gcc -print-file-name=libc.a) ]]; then missing+=(libc6-dev); fi
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The heap's tests under the thread sanitizer (the threads' suite) and the address sanitizer (all of them). The heap maps
-# its own memory, so the address sanitizer guards the tests and the heap's records, not the blocks.
+# The heap's and the allocators' tests: what has threads under the thread sanitizer, all of them under the address
+# sanitizer. The heap and the pages of the allocators hold many blocks each, so the address sanitizer guards the tests,
+# the records and what comes straight from malloc, not every block.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 swift=${SWIFT:-swift}
@@ -8,7 +9,7 @@ swift=${SWIFT:-swift}
 run() { # name, filter
     local name=$1 filter=$2 log
     log=$(mktemp)
-    echo "the heap's tests under the $name sanitizer"
+    echo "the heap's and the allocators' tests under the $name sanitizer"
     # LeakSanitizer reports a few hundred bytes of the test runner's own: leaks are counted by the tests themselves.
     if ! ASAN_OPTIONS=detect_leaks=0 "$swift" test --sanitize="$name" --scratch-path ".build/$name" --filter "$filter" \
         >"$log" 2>&1 || grep -q 'WARNING: ThreadSanitizer\|ERROR: AddressSanitizer' "$log"; then
@@ -20,5 +21,6 @@ run() { # name, filter
     rm -f "$log"
 }
 
-run thread 'MallocHeapTests.HeapTests/Threads'
-run address 'MallocHeapTests'
+allocators='AllocatorCoreTests|ComposableAllocatorsTests|AllocatorTestKitTests'
+run thread 'MallocHeapTests.HeapTests/Threads|Synchronized|PerThread|CAllocator|Shared'
+run address "MallocHeapTests|$allocators"

@@ -1,12 +1,26 @@
 #!/usr/bin/env bash
-# What `make test` runs after the library and the tool are built: formatting and layers, the heap under both sanitizers,
-# then all tests, whose summary comes last.
+# What `make test` runs after the library and the tool are built: formatting and layers, the heap and the allocators under
+# both sanitizers, the allocators in release, a client package in debug and release, the examples, what `make install`
+# leaves, then all tests, whose summary comes last.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 swift=${SWIFT:-swift}
 
 make --no-print-directory check
 Scripts/sanitize.sh
+
+echo "the allocators' tests in release"
+log=$(mktemp)
+if ! "$swift" test -c release -Xswiftc -enable-testing --scratch-path .build/release-tests \
+    --filter 'AllocatorCoreTests|ComposableAllocatorsTests|AllocatorTestKitTests' >"$log" 2>&1; then
+    tail -n 80 "$log" >&2
+    exit 1
+fi
+grep 'Test run with' "$log"
+rm -f "$log"
+
+Tests/ClientPackage/run.sh
+Scripts/examples.sh
 
 # What `make install` leaves works: a C++ program that never says malloc, by pkg-config.
 prefix=$(mktemp -d)

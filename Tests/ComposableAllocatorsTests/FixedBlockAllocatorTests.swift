@@ -1,8 +1,6 @@
 import Mallow
 import Testing
 
-@testable import ComposableAllocators
-
 /// Counts what is taken and given back, refuses beyond a number of blocks, and remembers where its blocks are.
 final class PageSource: OwningAllocator {
     var live: [UnsafeMutableRawPointer: Int] = [:]

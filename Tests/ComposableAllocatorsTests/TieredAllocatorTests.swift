@@ -1,8 +1,6 @@
 import Mallow
 import Testing
 
-@testable import ComposableAllocators
-
 @Suite struct TieredAllocatorTests {
     @Test func eachSizeGoesToTheFirstTierThatServesIt() throws {
         let ladder = try TieredAllocator(tiers: [
