@@ -1,8 +1,16 @@
 #!/usr/bin/env bash
-# Builds and runs every package under Examples/, each of which ends with an error if its work or its leak check fails.
+# Builds and runs every file under Snippets/ and every package under Examples/, each of which ends with an error if its work
+# or its leak check fails.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 swift=${SWIFT:-swift}
+
+"$swift" build >/dev/null
+for snippet in Snippets/*.swift; do
+    name=$(basename "$snippet" .swift)
+    "$("$swift" build --show-bin-path)/$name" >/dev/null || { echo "$snippet failed" >&2; exit 1; }
+done
+echo "snippets: $(ls Snippets | wc -l) built and run"
 
 for package in Examples/*/; do
     package=${package%/}

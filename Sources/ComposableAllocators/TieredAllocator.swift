@@ -283,7 +283,7 @@ extension TieredAllocator: ResizableAllocator where Upstream: ResizableAllocator
         noteDirect(pointer, -1)
         let resized = upstream.resize(pointer, byteCount: byteCount)
         noteDirect(pointer, 1)
-        guard let resized, upstream._tellsSizes else { return resized }
+        guard resized != nil, upstream._tellsSizes else { return resized }
         return UnsafeMutableRawBufferPointer(start: pointer, count: upstream._byteCount(of: pointer))
     }
 }
