@@ -25,13 +25,15 @@ public import AllocatorCore
 ///
 /// The idea is bumpalo's, with the borrow checker of Swift in place of Rust's.
 public struct Region: ~Copyable, RegionMemory {
-    public let _allocator: RegionAllocator
+    public let _handle: _RegionHandle
 
     /// Makes a region with the default sizes: a first chunk of 4 KiB, chunks up to 1 MiB, 16 MiB kept at a reset.
     ///
     /// - Parameter upstream: where chunks come from.
     public init(upstream: any Allocator = SystemAllocator()) {
-        do throws(ConfigurationError) { _allocator = try RegionAllocator(upstream: upstream) } catch {
+        do throws(ConfigurationError) {
+            _handle = try RegionAllocator(upstream: upstream).retained()
+        } catch {
             fatalError("\(error)")
         }
     }
@@ -49,12 +51,13 @@ public struct Region: ~Copyable, RegionMemory {
         initialChunkSize: Int, maximumChunkSize: Int = RegionAllocator.defaultMaximumChunkSize,
         keptByteCount: Int = RegionAllocator.defaultKeptByteCount, upstream: any Allocator = SystemAllocator()
     ) throws(ConfigurationError) {
-        _allocator = try RegionAllocator(
+        let allocator = try RegionAllocator(
             initialChunkSize: initialChunkSize, maximumChunkSize: maximumChunkSize, keptByteCount: keptByteCount,
             upstream: upstream)
+        _handle = allocator.retained()
     }
 
-    deinit { _allocator.releaseAll() }
+    deinit { _handle.end() }
 
     /// Frees everything, after deinitialising what needs it, the last first, and keeps chunks of at most `keptByteCount`
     /// bytes, the largest first; those of large requests always go back. O(chunks + values to be deinitialised).
@@ -95,12 +98,12 @@ public struct Region: ~Copyable, RegionMemory {
 ///
 /// It cannot outlive its parent, and its parent cannot be reset or rewound while it lives; otherwise it is a ``Region``.
 public struct ChildRegion: ~Copyable, ~Escapable, RegionMemory {
-    public let _allocator: RegionAllocator
+    public let _handle: _RegionHandle
 
     @_lifetime(immortal)
-    init(_ allocator: RegionAllocator) { _allocator = allocator }
+    init(_ allocator: RegionAllocator) { _handle = allocator.retained() }
 
-    deinit { _allocator.releaseAll() }
+    deinit { _handle.end() }
 
     /// Frees everything, as ``Region/reset()`` does; chunks that are not kept go back to the parent.
     @_lifetime(self: copy self)

@@ -27,7 +27,7 @@ extension RegionAllocator: OwningAllocator, ResettableAllocator, ResizableAlloca
         else { return nil }
         let size = Self.blockSize(for: byteCount)
         if alignment > 16 { return allocateOveraligned(byteCount: size, alignment: alignment) }
-        guard let header = bump(byteCount: size &+ Self.headerSize, alignment: 16) else { return nil }
+        guard let header = handle.bump(byteCount: size &+ Self.headerSize, alignment: 16) else { return nil }
         return enter(header + Self.headerSize, byteCount: size)
     }
 
@@ -49,7 +49,7 @@ extension RegionAllocator: OwningAllocator, ResettableAllocator, ResizableAlloca
     func allocateOveraligned(byteCount: Int, alignment: Int) -> UnsafeMutableRawBufferPointer? {
         // The header has the bytes before an aligned address; what lies before it is lost.
         let (needed, overflow) = byteCount.addingReportingOverflow(alignment)
-        guard !overflow, let start = bump(byteCount: needed, alignment: 16) else { return nil }
+        guard !overflow, let start = handle.bump(byteCount: needed, alignment: 16) else { return nil }
         let mask = UInt(alignment - 1)
         let block = (UInt(bitPattern: start) + UInt(Self.headerSize) + mask) & ~mask
         // What is behind the block goes back.

@@ -14,7 +14,7 @@ extension RegionAllocator {
     /// Sets a checkpoint whose record lies in the region; nil where there is no memory.
     func setCheckpoint() -> RegionCheckpoint? {
         let layout = MemoryLayout<RegionCheckpointRecord>.self
-        guard let place = bump(byteCount: layout.size, alignment: layout.alignment) else { return nil }
+        guard let place = handle.bump(byteCount: layout.size, alignment: layout.alignment) else { return nil }
         let record = place.bindMemory(to: RegionCheckpointRecord.self, capacity: 1)
         record.initialize(to: makeRecord())
         // Rewinding takes the record away too.

@@ -6,7 +6,6 @@ extension RegionAllocator {
     // MARK: - Another chunk
 
     /// `bump`, where the current chunk has no room: a spare chunk, a new one, or a large one.
-    @usableFromInline @inline(never)
     func bumpInAnotherChunk(byteCount: Int, alignment: Int) -> UnsafeMutableRawPointer? {
         // A chunk's first byte is aligned to 16.
         let slack = max(alignment, 16) - 16
@@ -24,7 +23,7 @@ extension RegionAllocator {
             first = chunk
         }
         enter(chunk)
-        return bump(byteCount: byteCount, alignment: alignment)
+        return handle.bump(byteCount: byteCount, alignment: alignment)
     }
 
     /// Starts to fill a chunk that is in the list.

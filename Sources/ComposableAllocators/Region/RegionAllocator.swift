@@ -10,8 +10,7 @@
 // I3. The cursor never goes below the newest checkpoint's position, but by rewinding.
 // I4. A request that needs more than half of the largest chunk has a chunk of its own, so that no tail is wasted for it.
 //
-// Upwards, not downwards: arrays and strings then grow where they are. The cost of a hit: load, align, add, compare,
-// store, and two counters. The most that was ever live is noted when something is freed, not here.
+// Upwards, not downwards: arrays and strings then grow where they are. RegionHandle.swift has the hit. The most that was ever live is noted when something is freed, not here.
 // Thread-safety: none.
 
 public import AllocatorCore
@@ -32,15 +31,11 @@ import Synchronization
 /// The idea is old: obstacks of GNU libc, `std::pmr::monotonic_buffer_resource`, bumpalo.
 public final class RegionAllocator {
     // Invariants I1 to I4 are in the file's head.
-    @exclusivity(unchecked) @usableFromInline var cursor: UInt = 1
-    @exclusivity(unchecked) @usableFromInline var limit: UInt = 0
-    /// Blocks and bytes that were ever allocated, and those of them that are gone.
-    @exclusivity(unchecked) @usableFromInline var totalBlocks = 0
-    @exclusivity(unchecked) @usableFromInline var totalBytes = 0
+    /// The cursor and what else a hit touches; ours to free.
+    @usableFromInline let handle: _RegionHandle
+    /// Blocks and bytes that are gone of those that were ever allocated.
     @exclusivity(unchecked) @usableFromInline var freedBlocks = 0
     @exclusivity(unchecked) @usableFromInline var freedBytes = 0
-    /// What needs to be deinitialised, the newest first.
-    @exclusivity(unchecked) @usableFromInline var cleanups: UnsafeMutablePointer<RegionCleanup>?
     /// The serial number of the newest checkpoint that was ever set.
     @exclusivity(unchecked) @usableFromInline var lastSerial: UInt = 0
     /// Tells the stamps of this region's blocks, in this phase, from all others.
@@ -116,6 +111,8 @@ public final class RegionAllocator {
         nextChunkSize = initialChunkSize
         identity = Self.identities.wrappingAdd(1, ordering: .relaxed).newValue
         key = identity &* 0xD6E8_FEB8_6659_FD93
+        handle = _RegionHandle(.allocate(capacity: 1))
+        handle.state.initialize(to: RegionState(owner: self))
     }
 
     /// A child's allocator, whose chunks come from its parent and go back there.
@@ -127,34 +124,45 @@ public final class RegionAllocator {
         nextChunkSize = initialChunkSize
         identity = Self.identities.wrappingAdd(1, ordering: .relaxed).newValue
         key = identity &* 0xD6E8_FEB8_6659_FD93
+        handle = _RegionHandle(.allocate(capacity: 1))
+        handle.state.initialize(to: RegionState(owner: self))
     }
 
     /// Deinitialises what needs it and gives all memory upstream, that of live blocks too.
-    deinit { releaseAll() }
-
-    // MARK: - The bump
-
-    /// So many bytes without a header: what `Region` hands out, and what a block with its header is cut from. Sizes and
-    /// alignments are valid. Nil where there is no memory.
-    @inlinable @inline(__always)
-    func bump(byteCount: Int, alignment: Int) -> UnsafeMutableRawPointer? {
-        let mask = UInt(bitPattern: alignment &- 1)
-        let start = (cursor &+ mask) & ~mask
-        // Neither sum wraps: addresses are below 2^48, and sizes and alignments below 2^63.
-        let end = start &+ UInt(bitPattern: byteCount)
-        if end > limit { return bumpInAnotherChunk(byteCount: byteCount, alignment: alignment) }
-        cursor = end
-        return UnsafeMutableRawPointer(bitPattern: start)
+    deinit {
+        releaseAll()
+        handle.state.deallocate()
     }
 
-    /// `bump`, entered as a block of so many bytes.
+    // MARK: - The state of a hit
+
     @inlinable @inline(__always)
-    func allocateValue(byteCount: Int, alignment: Int) -> UnsafeMutableRawPointer? {
-        guard let start = bump(byteCount: byteCount, alignment: alignment) else { return nil }
-        totalBlocks &+= 1
-        totalBytes &+= byteCount
-        return start
+    var cursor: UInt {
+        get { handle.state.pointee.cursor }
+        set { handle.state.pointee.cursor = newValue }
     }
+    @inlinable @inline(__always)
+    var limit: UInt {
+        get { handle.state.pointee.limit }
+        set { handle.state.pointee.limit = newValue }
+    }
+    @inlinable @inline(__always)
+    var totalBlocks: Int {
+        get { handle.state.pointee.totalBlocks }
+        set { handle.state.pointee.totalBlocks = newValue }
+    }
+    @inlinable @inline(__always)
+    var totalBytes: Int {
+        get { handle.state.pointee.totalBytes }
+        set { handle.state.pointee.totalBytes = newValue }
+    }
+    @inlinable @inline(__always)
+    var cleanups: UnsafeMutablePointer<RegionCleanup>? {
+        get { handle.state.pointee.cleanups }
+        set { handle.state.pointee.cleanups = newValue }
+    }
+
+    // MARK: - The last block
 
     /// Takes a block without a header back, at once if it is the last.
     ///

@@ -35,9 +35,9 @@ extension RegionAllocator {
         let managed = !_isPOD(T.self)
         let recordSize = managed ? MemoryLayout<RegionCleanup>.stride : 0
         let serial = lastSerial
-        let place = allocateValue(byteCount: recordSize &+ MemoryLayout<Storage>.size, alignment: 16)
+        let place = handle.allocateValue(byteCount: recordSize &+ MemoryLayout<Storage>.size, alignment: 16)
         guard let place else { throw regionRefusal(byteCount, MemoryLayout<T>.alignment) }
-        let elements = allocateValue(byteCount: byteCount, alignment: MemoryLayout<T>.alignment)
+        let elements = handle.allocateValue(byteCount: byteCount, alignment: MemoryLayout<T>.alignment)
         guard let elements else {
             releaseValue(place, byteCount: recordSize &+ MemoryLayout<Storage>.size, serial: serial)
             throw regionRefusal(byteCount, MemoryLayout<T>.alignment)
@@ -48,7 +48,7 @@ extension RegionAllocator {
                 elements: elements.bindMemory(to: T.self, capacity: capacity), capacity: capacity, serial: serial))
         if managed {
             let record = place.bindMemory(to: RegionCleanup.self, capacity: 1)
-            register(storage, count: 1, in: record) { values, _ in
+            handle.register(storage, count: 1, in: record) { values, _ in
                 let storage = values.assumingMemoryBound(to: Storage.self)
                 storage.pointee.elements.deinitialize(count: storage.pointee.count)
             }
@@ -75,10 +75,10 @@ extension RegionAllocator {
         }
         var capacity = goal
         let serial = lastSerial
-        var place = allocateValue(byteCount: goalByteCount, alignment: MemoryLayout<T>.alignment)
+        var place = handle.allocateValue(byteCount: goalByteCount, alignment: MemoryLayout<T>.alignment)
         if place == nil, minimum < goal {
             capacity = minimum
-            place = allocateValue(byteCount: leastByteCount, alignment: MemoryLayout<T>.alignment)
+            place = handle.allocateValue(byteCount: leastByteCount, alignment: MemoryLayout<T>.alignment)
         }
         guard let place else { throw regionRefusal(leastByteCount, MemoryLayout<T>.alignment) }
         let elements = place.bindMemory(to: T.self, capacity: capacity)
@@ -97,14 +97,18 @@ extension RegionAllocator {
 /// the array. Appending is O(1) amortised. Indices out of bounds trap.
 @frozen
 public struct RegionArray<Element: ~Copyable>: ~Copyable, ~Escapable {
-    @usableFromInline let allocator: RegionAllocator
+    /// Kept alive by the borrow that the array is bound to.
+    @usableFromInline let handle: _RegionHandle
     @usableFromInline let storage: UnsafeMutablePointer<RegionStorage<Element>>
 
     @inlinable @_lifetime(immortal)
-    init(_ allocator: RegionAllocator, _ storage: UnsafeMutablePointer<RegionStorage<Element>>) {
-        self.allocator = allocator
+    init(_ handle: _RegionHandle, _ storage: UnsafeMutablePointer<RegionStorage<Element>>) {
+        self.handle = handle
         self.storage = storage
     }
+
+    @inlinable @inline(__always)
+    var allocator: RegionAllocator { handle.owner }
 
     @inlinable public var count: Int { storage.pointee.count }
     @inlinable public var isEmpty: Bool { count == 0 }

@@ -11,7 +11,7 @@ public import AllocatorCore
 /// or the size does not fit an `Int`, and the region is then as it was, but for a value that was given away: it is gone.
 /// A negative count traps. All are O(1) beyond the copying, and but for a new chunk now and then.
 public protocol RegionMemory: ~Copyable, ~Escapable {
-    var _allocator: RegionAllocator { get }
+    var _handle: _RegionHandle { get }
 }
 
 extension RegionMemory where Self: ~Copyable & ~Escapable {
@@ -21,7 +21,10 @@ extension RegionMemory where Self: ~Copyable & ~Escapable {
     /// Unsafe: the compiler does not tie its blocks to the region's life. Its `freeAll()` must not be called while results
     /// of the region are in use.
     @inlinable
-    public var unsafeAllocator: RegionAllocator { _allocator }
+    public var unsafeAllocator: RegionAllocator { _handle.owner }
+
+    @inlinable @inline(__always)
+    var _allocator: RegionAllocator { _handle.owner }
 
     /// The account as of now: every value, span, array and string is a block. See ``RegionAllocator/statistics``.
     public var statistics: AllocatorStatistics { _allocator.statistics }
@@ -35,16 +38,16 @@ extension RegionMemory where Self: ~Copyable & ~Escapable {
     ) throws(AllocationError) -> RegionReference<T> {
         let pointer: UnsafeMutablePointer<T>
         if _isPOD(T.self) {
-            let place = _allocator.allocateValue(
+            let place = _handle.allocateValue(
                 byteCount: MemoryLayout<T>.size, alignment: MemoryLayout<T>.alignment)
             guard let place else { throw regionRefusal(MemoryLayout<T>.size, MemoryLayout<T>.alignment) }
             pointer = place.bindMemory(to: T.self, capacity: 1)
         } else {
-            guard let places = _allocator.allocateManaged(T.self, count: 1) else {
+            guard let places = _handle.allocateManaged(T.self, count: 1) else {
                 throw regionRefusal(MemoryLayout<T>.size, MemoryLayout<T>.alignment)
             }
+            _handle.register(places, count: 1)
             pointer = places.values
-            _allocator.register(places, count: 1)
         }
         pointer.initialize(to: value)
         return _overrideLifetime(RegionReference(pointer), borrowing: self)
@@ -55,7 +58,7 @@ extension RegionMemory where Self: ~Copyable & ~Escapable {
     /// `count` copies of a value.
     @inlinable @_lifetime(borrow self)
     public borrowing func allocate<T>(repeating value: T, count: Int) throws(AllocationError) -> MutableSpan<T> {
-        let buffer = try _allocator.allocateElements(T.self, count: count) { $0.initialize(repeating: value) }
+        let buffer = try _handle.allocateElements(T.self, count: count) { $0.initialize(repeating: value) }
         return _overrideLifetime(MutableSpan(_unsafeElements: buffer), borrowing: self)
     }
 
@@ -64,7 +67,7 @@ extension RegionMemory where Self: ~Copyable & ~Escapable {
     public borrowing func allocate<Elements: Collection>(
         copying elements: Elements
     ) throws(AllocationError) -> MutableSpan<Elements.Element> {
-        let buffer = try _allocator.allocateElements(Elements.Element.self, count: elements.count) {
+        let buffer = try _handle.allocateElements(Elements.Element.self, count: elements.count) {
             let end = $0.initialize(fromContentsOf: elements)
             precondition(end == $0.count, "Region: a collection gave fewer elements than its count")
         }
@@ -75,7 +78,7 @@ extension RegionMemory where Self: ~Copyable & ~Escapable {
     @inlinable @_lifetime(borrow self)
     public borrowing func allocate<T>(copying elements: borrowing Span<T>) throws(AllocationError) -> MutableSpan<T> {
         let buffer = try elements.withUnsafeBufferPointer { source throws(AllocationError) in
-            try _allocator.allocateElements(T.self, count: source.count) { _ = $0.initialize(fromContentsOf: source) }
+            try _handle.allocateElements(T.self, count: source.count) { _ = $0.initialize(fromContentsOf: source) }
         }
         return _overrideLifetime(MutableSpan(_unsafeElements: buffer), borrowing: self)
     }
@@ -86,7 +89,7 @@ extension RegionMemory where Self: ~Copyable & ~Escapable {
     public borrowing func allocate<T: ~Copyable>(
         capacity: Int, initializingWith body: (inout OutputSpan<T>) throws -> Void
     ) throws -> MutableSpan<T> {
-        guard let places = _allocator.allocateManaged(T.self, count: capacity) else {
+        guard let places = _handle.allocateManaged(T.self, count: capacity) else {
             throw regionRefusal(regionByteCount(T.self, capacity), MemoryLayout<T>.alignment)
         }
         let serial = _allocator.lastSerial
@@ -101,7 +104,7 @@ extension RegionMemory where Self: ~Copyable & ~Escapable {
             throw error
         }
         let count = output.finalize(for: buffer)
-        _allocator.register(places, count: count)
+        _handle.register(places, count: count)
         return _overrideLifetime(MutableSpan(_unsafeStart: places.values, count: count), borrowing: self)
     }
 
@@ -112,7 +115,7 @@ extension RegionMemory where Self: ~Copyable & ~Escapable {
         of type: T.Type, capacity: Int
     ) throws(AllocationError) -> OutputSpan<T> {
         let byteCount = regionByteCount(T.self, capacity)
-        let place = _allocator.allocateValue(byteCount: byteCount, alignment: MemoryLayout<T>.alignment)
+        let place = _handle.allocateValue(byteCount: byteCount, alignment: MemoryLayout<T>.alignment)
         guard let place else { throw regionRefusal(byteCount, MemoryLayout<T>.alignment) }
         let buffer = UnsafeMutableBufferPointer(
             start: place.bindMemory(to: T.self, capacity: capacity), count: capacity)
@@ -127,7 +130,7 @@ extension RegionMemory where Self: ~Copyable & ~Escapable {
         of type: T.Type, capacity: Int = 0
     ) throws(AllocationError) -> RegionArray<T> {
         let storage = try _allocator.makeStorage(of: T.self, capacity: capacity)
-        return _overrideLifetime(RegionArray(_allocator, storage), borrowing: self)
+        return _overrideLifetime(RegionArray(_handle, storage), borrowing: self)
     }
 
     /// An array with a copy of a collection's elements.
@@ -136,7 +139,7 @@ extension RegionMemory where Self: ~Copyable & ~Escapable {
         copying elements: Elements
     ) throws(AllocationError) -> RegionArray<Elements.Element> {
         let storage = try _allocator.makeStorage(of: Elements.Element.self, capacity: elements.count)
-        var array = RegionArray(_allocator, storage)
+        var array = RegionArray(_handle, storage)
         try array.append(copying: elements)
         return _overrideLifetime(array, borrowing: self)
     }
@@ -145,14 +148,14 @@ extension RegionMemory where Self: ~Copyable & ~Escapable {
     @inlinable @_lifetime(borrow self)
     public borrowing func makeString(capacity: Int = 0) throws(AllocationError) -> RegionString {
         let storage = try _allocator.makeStorage(of: UInt8.self, capacity: capacity)
-        return _overrideLifetime(RegionString(RegionArray(_allocator, storage)), borrowing: self)
+        return _overrideLifetime(RegionString(RegionArray(_handle, storage)), borrowing: self)
     }
 
     /// A string that begins as a copy of another and grows inside the region.
     @inlinable @_lifetime(borrow self)
     public borrowing func makeString(_ text: some StringProtocol) throws(AllocationError) -> RegionString {
         let storage = try _allocator.makeStorage(of: UInt8.self, capacity: text.utf8.count)
-        var bytes = RegionArray(_allocator, storage)
+        var bytes = RegionArray(_handle, storage)
         try bytes.append(copying: text.utf8)
         return _overrideLifetime(RegionString(bytes), borrowing: self)
     }
@@ -162,7 +165,7 @@ extension RegionMemory where Self: ~Copyable & ~Escapable {
     public borrowing func makeCString(_ text: some StringProtocol) throws(AllocationError) -> RegionCString {
         let utf8 = text.utf8
         let count = utf8.count
-        let buffer = try _allocator.allocateElements(UInt8.self, count: count &+ 1) {
+        let buffer = try _handle.allocateElements(UInt8.self, count: count &+ 1) {
             let end = UnsafeMutableBufferPointer(rebasing: $0[..<count]).initialize(fromContentsOf: utf8)
             ($0.baseAddress.unsafelyUnwrapped + end).initialize(to: 0)
         }
