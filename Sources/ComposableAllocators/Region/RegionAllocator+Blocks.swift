@@ -16,7 +16,7 @@ extension RegionAllocator: OwningAllocator, ResettableAllocator, ResizableAlloca
     static var largestBlock: Int { 1 << 47 }
 
     @inlinable @inline(__always)
-    static func blockSize(for byteCount: Int) -> Int { max(byteCount &+ 15 & ~15, 16) }
+    static func blockSize(for byteCount: Int) -> Int { max((byteCount &+ 15) & ~15, 16) }
 
     // MARK: - Allocator
 

@@ -54,7 +54,7 @@ extension RegionAllocator {
             return chunk
         }
         // Upstream may still have what is needed now.
-        let least = byteCount + 15 & ~15
+        let least = (byteCount + 15) & ~15
         return least < size ? takeChunk(byteCount: least, serial: 0) : nil
     }
 
@@ -75,7 +75,7 @@ extension RegionAllocator {
     // MARK: - Large chunks
 
     private func bumpInLargeChunk(chunkSize: Int, alignment: Int) -> UnsafeMutableRawPointer? {
-        guard let chunk = takeChunk(byteCount: chunkSize + 15 & ~15, serial: lastLargeSerial + 1) else { return nil }
+        guard let chunk = takeChunk(byteCount: (chunkSize + 15) & ~15, serial: lastLargeSerial + 1) else { return nil }
         lastLargeSerial += 1
         chunk.pointee.next = large
         large = chunk

@@ -103,7 +103,7 @@ extension _RegionHandle {
             return RegionPlaces(values: place.bindMemory(to: T.self, capacity: count), record: nil)
         }
         let alignment = max(MemoryLayout<T>.alignment, MemoryLayout<RegionCleanup>.alignment)
-        let offset = MemoryLayout<RegionCleanup>.size &+ alignment &- 1 & ~(alignment &- 1)
+        let offset = (MemoryLayout<RegionCleanup>.size &+ alignment &- 1) & ~(alignment &- 1)
         let (needed, overflow) = byteCount.addingReportingOverflow(offset)
         guard !overflow, let place = bump(byteCount: needed, alignment: alignment) else { return nil }
         state.pointee.totalBlocks &+= 1
