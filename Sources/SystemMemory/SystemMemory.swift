@@ -55,6 +55,24 @@ public enum SystemMemory {
         #endif
     }
 
+    /// Changes what may be done with whole pages of a mapping. Their contents are kept.
+    public static func protect(address: UInt, byteCount: UInt, access: Access) -> Bool {
+        if injectedFailure(.protect) { return false }
+        let protection = access == .none ? PROT_NONE : PROT_READ | PROT_WRITE
+        return mprotect(pointer(address), Int(bitPattern: byteCount), protection) == 0
+    }
+
+    /// Asks for huge pages behind whole pages of a mapping, where they fit: a wish, and false where the kernel has none.
+    @discardableResult
+    public static func adviseHugePages(address: UInt, byteCount: UInt) -> Bool {
+        if injectedFailure(.adviseHugePages) { return false }
+        #if os(Linux)
+            return madvise(pointer(address), Int(bitPattern: byteCount), MADV_HUGEPAGE) == 0
+        #else
+            return false
+        #endif
+    }
+
     /// Changes the size of a mapping without moving it. False where its neighbours leave no room.
     public static func resizeInPlace(address: UInt, from oldByteCount: UInt, to newByteCount: UInt) -> Bool {
         if injectedFailure(.remap) { return false }
@@ -142,5 +160,5 @@ public enum SystemMemory {
 
 /// The calls that can be made to fail.
 public enum Call: Int, Sendable {
-    case map, unmap, discard, remap
+    case map, unmap, discard, remap, protect, adviseHugePages
 }
