@@ -10,7 +10,7 @@ SWIFT ?= swift
 SOURCES = Package.swift Sources Tests Snippets Benchmarks/Package.swift Benchmarks/Sources $(wildcard Examples/*/Package.swift) $(wildcard Examples/*/Sources)
 export SWIFT
 
-.PHONY: help needs-swift all lib tool demo test test-heap test-allocators examples sanitize bench check format lint disassembly instructions install uninstall clean
+.PHONY: help needs-swift all lib tool demo test test-heap test-allocators examples sanitize bench bench-allocators check format lint disassembly instructions install uninstall clean
 
 all: lib tool
 
@@ -62,6 +62,10 @@ sanitize:
 ## Mallow beside the other mallocs of this machine. Options by ARGS="--workload random-small --rounds 9".
 bench: lib
 	Benchmarks/Scripts/bench.sh $(ARGS)
+
+## The allocators beside malloc, std::pmr and Boost.Pool; installs libboost-dev where it is missing. Options by ARGS.
+bench-allocators: needs-swift
+	Benchmarks/Scripts/bench-allocators.sh $(ARGS)
 
 ## The hit paths of malloc and free, as instructions.
 disassembly: lib

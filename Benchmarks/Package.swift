@@ -1,7 +1,8 @@
 // swift-tools-version: 6.2
-// The benchmarks of Mallow's malloc, a package of its own so that users of Mallow never resolve or build them.
+// The benchmarks of Mallow, a package of its own so that users of Mallow never resolve or build them.
 // `MallocWorkloads` (C) runs one workload under whatever malloc is preloaded; `malloc-bench` (Swift) runs them all
-// under every malloc it finds and compares.
+// under every malloc it finds and compares. `allocator-bench` (Swift) compares the allocators that programs compose with
+// malloc, std::pmr and Boost.Pool (`AllocatorRivals`, C++), all in one process.
 
 import PackageDescription
 
@@ -10,9 +11,11 @@ let package = Package(
     products: [
         .executable(name: "MallocWorkloads", targets: ["MallocWorkloads"]),
         .executable(name: "malloc-bench", targets: ["MallocBench"]),
+        .executable(name: "allocator-bench", targets: ["AllocatorBench"]),
     ],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0")
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(name: "mallow", path: ".."),
     ],
     targets: [
         .executableTarget(
@@ -34,6 +37,25 @@ let package = Package(
             dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser")],
             swiftSettings: [.treatAllWarnings(as: .error)]
         ),
+        .target(
+            name: "AllocatorRivals",
+            cxxSettings: [
+                // As in MallocWorkloads: optimised in every configuration, and malloc is an ordinary function.
+                .unsafeFlags([
+                    "-O2", "-Wall", "-Wextra", "-fno-builtin-malloc", "-fno-builtin-free",
+                ])
+            ]
+        ),
+        .executableTarget(
+            name: "AllocatorBench",
+            dependencies: [
+                "AllocatorRivals",
+                .product(name: "Mallow", package: "mallow"),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: [.treatAllWarnings(as: .error)]
+        ),
     ],
-    swiftLanguageModes: [.v6]
+    swiftLanguageModes: [.v6],
+    cxxLanguageStandard: .cxx17
 )

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What `make bench` runs: builds this package (optimised) and compares libmallow.so with the other mallocs.
+# What `make bench` runs: builds malloc-bench and its workloads (optimised) and compares libmallow.so with the other mallocs.
 #
 #   Scripts/bench.sh [OPTION OF malloc-bench]…
 #
@@ -10,6 +10,8 @@ set -euo pipefail
 package=$(cd "$(dirname "$0")/.." && pwd)
 scratch=${SCRATCH_PATH:-$package/.build}
 
-swift build -c release --package-path "$package" --scratch-path "$scratch" >&2
+for product in MallocWorkloads malloc-bench; do
+    swift build -c release --package-path "$package" --scratch-path "$scratch" --product "$product" >&2
+done
 # The caller's own --mallow comes later and wins.
 exec "$scratch/release/malloc-bench" --mallow "$package/../build/lib/libmallow.so" "$@"

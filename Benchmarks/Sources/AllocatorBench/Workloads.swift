@@ -1,0 +1,46 @@
+// The workloads, and Mallow's allocators in them.
+
+import AllocatorRivals
+import Mallow
+
+let workloads: [Workload] = [
+    Workload(
+        name: "temporary", title: "a block of 64 bytes, allocated and freed", kind: BENCH_TEMPORARY, count: 200_000,
+        contestants: {
+            try Contestant.pair("FixedBlock", { try pool(of: 64) }, generic: temporary, any: temporary)
+                + Contestant.pair("System", { SystemAllocator() }, generic: temporary, any: temporary)
+        }),
+    Workload(
+        name: "grow-shrink", title: "a million blocks of 8 bytes, then freed in order; pages of 1 MiB",
+        kind: BENCH_GROW_SHRINK, count: 1_000_000, runsPerRound: 2,
+        contestants: {
+            try Contestant.pair(
+                "FixedBlock", { try pool(of: 8, pageSize: 1 << 20) }, generic: growShrink, any: growShrink)
+        }),
+    Workload(
+        name: "random-order", title: "a million blocks of 64 bytes, then freed in random order",
+        kind: BENCH_RANDOM_ORDER,
+        count: 1_000_000, runsPerRound: 2,
+        contestants: {
+            var contestants = try Contestant.pair(
+                "FixedBlock", { try pool(of: 64) }, generic: randomOrder, any: randomOrder)
+            contestants[0].bytesWhenFull = { try bytesWhenFull(pool(of: 64), $0) }
+            return contestants
+        }),
+    Workload(
+        name: "random-replace", title: "50,000 live blocks of 64 bytes, a random one replaced",
+        kind: BENCH_RANDOM_REPLACE,
+        count: 500_000, blockCount: 50_000,
+        contestants: {
+            try Contestant.pair("FixedBlock", { try pool(of: 64) }, generic: randomReplace, any: randomReplace)
+        }),
+]
+
+func pool(of blockSize: Int, pageSize: Int? = nil) throws -> FixedBlockAllocator<SystemAllocator> {
+    try FixedBlockAllocator(blockSize: blockSize, pageSize: pageSize)
+}
+
+/// Requests of `small` bytes, every so many `medium`, and every so many `large`.
+func ladderSizes(mediumEvery: Int, largeEvery: Int) -> [UInt32] {
+    (1...largeEvery).map { $0 % largeEvery == 0 ? 512 : $0 % mediumEvery == 0 ? 128 : 4 }
+}

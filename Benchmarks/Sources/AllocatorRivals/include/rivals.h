@@ -1,0 +1,82 @@
+// What allocator-bench compares Mallow's allocators with: malloc, C++'s std::pmr resources and Boost.Pool, each running
+// the workloads in loops of its own, compiled as C++, so that nobody pays for a call from one language to another.
+//
+// Also what both sides share: the clock and the sink.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum bench_workload {
+    BENCH_TEMPORARY,
+    BENCH_GROW_SHRINK,
+    BENCH_LADDER,
+    BENCH_LADDER_GROW,
+    BENCH_ARENA_REUSED,
+    BENCH_ARENA_NEW,
+    BENCH_RANDOM_ORDER,
+    BENCH_RANDOM_REPLACE,
+    BENCH_TREE,
+};
+
+/// What a run of a workload needs: the same memory for every contestant, made and touched before.
+struct bench_input {
+    /// How often the workload's step is done.
+    size_t count;
+    /// The sizes of the requests of a ladder, over and over.
+    const uint32_t *sizes;
+    size_t size_count;
+    /// A random order: of blocks to free, or of slots to replace.
+    const uint32_t *order;
+    /// Room for the addresses of the live blocks.
+    void **blocks;
+    size_t block_count;
+};
+
+/// The nodes of the tree that BENCH_TREE builds.
+struct bench_node {
+    struct bench_node *left;
+    struct bench_node *right;
+    uint64_t key;
+};
+
+struct bench_rival;
+
+/// How many rivals run a workload.
+size_t bench_rival_count(enum bench_workload workload);
+/// Makes one, with the memory that it keeps from run to run.
+struct bench_rival *bench_rival_make(enum bench_workload workload, size_t index);
+void bench_rival_destroy(struct bench_rival *rival);
+/// "glibc", "std::pmr", "Boost.Pool", …
+const char *bench_rival_name(const struct bench_rival *rival);
+/// Runs the workload once; returns the nanoseconds that its loop took.
+uint64_t bench_rival_run(struct bench_rival *rival, const struct bench_input *input);
+/// Fills `blocks` with blocks of 64 bytes, asks `used` then, and frees them: for memory per block.
+uint64_t bench_rival_bytes_when_full(struct bench_rival *rival, const struct bench_input *input);
+
+/// Bytes that are allocated from malloc now, malloc's own headers included; 0 where malloc does not tell.
+uint64_t bench_malloc_bytes(void);
+
+/// The version of Boost that was found, such as "1_74"; NULL where it is not installed.
+const char *bench_boost_version(void);
+
+static inline uint64_t bench_now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+/// Makes the compiler believe that the block is used and that all of memory may have changed: it can neither remove the
+/// allocation nor keep what it read before.
+static inline void bench_sink(const void *block) {
+    __asm__ volatile("" : : "r"(block) : "memory");
+}
+
+#ifdef __cplusplus
+}
+#endif
