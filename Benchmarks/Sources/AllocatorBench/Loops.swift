@@ -22,6 +22,22 @@ struct ThroughAny: Allocator {
     func deallocate(_ pointer: UnsafeMutableRawPointer) { base.deallocate(pointer) }
 }
 
+/// The same for what can free all of its blocks at once.
+struct ResettableThroughAny: ResettableAllocator {
+    let base: any ResettableAllocator
+
+    @inline(__always)
+    func allocate(byteCount: Int, alignment: Int) throws(AllocationError) -> UnsafeMutableRawBufferPointer {
+        try base.allocate(byteCount: byteCount, alignment: alignment)
+    }
+
+    @inline(__always)
+    func deallocate(_ pointer: UnsafeMutableRawPointer) { base.deallocate(pointer) }
+
+    @inline(__always)
+    func freeAll() { base.freeAll() }
+}
+
 @inline(__always)
 func use(_ block: UnsafeMutableRawBufferPointer, _ value: Int) -> UnsafeMutableRawPointer {
     let pointer = block.baseAddress.unsafelyUnwrapped
@@ -111,6 +127,62 @@ func randomReplace<A: Allocator>(_ allocator: A, _ input: Input) throws -> UInt6
     let elapsed = bench_now() - start
     for slot in 0..<input.block_count { allocator.deallocate(blocks[slot].unsafelyUnwrapped) }
     return elapsed
+}
+
+/// Two blocks of 64 bytes, then all freed at once.
+@inline(never)
+func twoBlocks<A: ResettableAllocator>(_ arena: A, _ input: Input) throws -> UInt64 {
+    let start = bench_now()
+    for step in 0..<input.count {
+        _ = use(try arena.allocate(byteCount: 64, alignment: 16), step)
+        _ = use(try arena.allocate(byteCount: 64, alignment: 16), step)
+        arena.freeAll()
+    }
+    return bench_now() - start
+}
+
+/// The same, in an arena that is made anew each time.
+@inline(never)
+func twoBlocksInNew<A: ResettableAllocator>(_ makeArena: () -> A, _ input: Input) throws -> UInt64 {
+    let start = bench_now()
+    for step in 0..<input.count {
+        let arena = makeArena()
+        _ = use(try arena.allocate(byteCount: 64, alignment: 16), step)
+        _ = use(try arena.allocate(byteCount: 64, alignment: 16), step)
+        arena.freeAll()
+    }
+    return bench_now() - start
+}
+
+typealias Node = UnsafeMutablePointer<bench_node>
+
+/// A step builds a tree of `block_count` nodes and frees them at once.
+@inline(never)
+func tree<A: ResettableAllocator>(_ arena: A, _ input: Input) throws -> UInt64 {
+    let start = bench_now()
+    for _ in 0..<input.count {
+        for index in 0..<input.block_count {
+            enter(try arena.allocate(initializingTo: node(index)), index, input)
+        }
+        arena.freeAll()
+    }
+    return bench_now() - start
+}
+
+@inline(__always)
+private func node(_ index: Int) -> bench_node {
+    bench_node(left: nil, right: nil, key: UInt64(truncatingIfNeeded: index))
+}
+
+/// Level by level: a node becomes a child of one that is there.
+@inline(__always)
+private func enter(_ node: Node, _ index: Int, _ input: Input) {
+    let nodes = input.blocks.unsafelyUnwrapped
+    bench_sink(node)
+    nodes[index] = UnsafeMutableRawPointer(node)
+    if index == 0 { return }
+    let parent = nodes[(index &- 1) / 2].unsafelyUnwrapped.assumingMemoryBound(to: bench_node.self)
+    if index % 2 == 1 { parent.pointee.left = node } else { parent.pointee.right = node }
 }
 
 /// What a million blocks of 64 bytes take of malloc, when all are live.

@@ -1,4 +1,5 @@
-// Rounds: every contestant once a round, in an order that rotates, so that what the machine does meanwhile hits all alike.
+// Rounds: every contestant once a round, in an order that rotates, so that what the machine does meanwhile hits all alike;
+// each in a child process of its own, so that what it leaves in malloc's heap hits nobody.
 
 import AllocatorRivals
 import Foundation
@@ -29,29 +30,57 @@ struct Result: Codable {
     func median(of contestant: String) -> Double? { figures.first { $0.contestant == contestant }?.median }
 }
 
+struct MeasurementError: Error, CustomStringConvertible {
+    let description: String
+}
+
 func measure(_ workload: Workload, rounds: Int, only: String?, memory: InputMemory) throws -> Result {
     let input = memory.input(for: workload)
-    let contestants = try (Contestant.rivals(of: workload.kind) + workload.contestants()).filter { contestant in
+    let contestants = (Contestant.rivals(of: workload.kind) + workload.contestants()).filter { contestant in
         only.map { contestant.name.localizedCaseInsensitiveContains($0) } ?? true
     }
     let blocks = Double(workload.count * workload.blocksPerStep)
     var times = [[Double]](repeating: [], count: contestants.count)
-    for round in -1..<rounds {
+    for round in 0..<rounds {
         for position in contestants.indices {
-            let index = (max(round, 0) + position) % contestants.count
-            var fastest = UInt64.max
-            for _ in 0..<(round < 0 ? 1 : workload.runsPerRound) {
-                fastest = min(fastest, try contestants[index].run(input))
+            let index = (round + position) % contestants.count
+            let result = try inChild(contestants[index].name) { result in
+                let run = try contestants[index].prepare()
+                // The first one is for caches and page tables.
+                _ = try run(input)
+                result.nanoseconds = .max
+                for _ in 0..<workload.runsPerRound { result.nanoseconds = min(result.nanoseconds, try run(input)) }
             }
-            // The first one is for caches and page tables.
-            if round >= 0 { times[index].append(Double(fastest) / blocks) }
+            times[index].append(Double(result.nanoseconds) / blocks)
         }
     }
     let figures = try contestants.indices.map { index in
-        let bytes = try contestants[index].bytesWhenFull.map { Double(try $0(input)) / Double(workload.count) }
+        let contestant = contestants[index]
+        let bytes = try contestant.bytesWhenFull.map { bytesWhenFull in
+            try inChild(contestant.name) { $0.bytes = try bytesWhenFull(input) }.bytes
+        }
         return Figures(
-            contestant: contestants[index].name, isMallow: contestants[index].isMallow, rounds: times[index],
-            bytesPerBlock: bytes)
+            contestant: contestant.name, isMallow: contestant.isMallow, rounds: times[index],
+            bytesPerBlock: bytes.map { Double($0) / Double(workload.count) })
     }
     return Result(workload: workload.name, title: workload.title, figures: figures)
+}
+
+/// Calls the closure in a child process, and returns what it wrote.
+private func inChild(_ name: String, _ body: @escaping (inout bench_result) throws -> Void) throws -> bench_result {
+    final class Body {
+        let call: (inout bench_result) throws -> Void
+
+        init(_ call: @escaping (inout bench_result) throws -> Void) { self.call = call }
+    }
+    var result = bench_result()
+    let context = Unmanaged.passRetained(Body(body))
+    defer { context.release() }
+    let ended = bench_in_child(
+        { context, result in
+            let body = Unmanaged<Body>.fromOpaque(context.unsafelyUnwrapped).takeUnretainedValue()
+            do { try body.call(&result.unsafelyUnwrapped.pointee) } catch { fatalError("\(error)") }
+        }, context.toOpaque(), &result)
+    guard ended else { throw MeasurementError(description: "\(name) did not end well") }
+    return result
 }

@@ -24,6 +24,13 @@ private let targets: [Target] =
         Target("temporary block, generic", "temporary", "FixedBlock", to: "glibc", atMost: 0.2),
         Target("temporary block, any", "temporary", "FixedBlock (any)", to: "glibc", atMost: 0.6),
         Target("grow and shrink", "grow-shrink", "FixedBlock", to: "glibc", atMost: 0.5),
+        Target("ladder, Fallback", "ladder", "Fallback", to: "glibc", atMost: 0.3),
+        Target("ladder, Tiered", "ladder", "Tiered", to: "glibc", atMost: 0.3),
+        Target("ladder grown, Fallback", "ladder-grow", "Fallback", to: "glibc", atMost: 0.5),
+        Target("ladder grown, Tiered", "ladder-grow", "Tiered", to: "glibc", atMost: 0.5),
+        Target("arena, two blocks, reused", "arena-reused", "Arena over FixedBlock", to: "glibc", atMost: 0.6),
+        Target("arena, two blocks, new", "arena-new", "Arena over FixedBlock", to: "glibc", atMost: 1.5),
+        Target("region", "tree", "Region", to: "monotonic", "monotonic in buffer", atMost: 1),
     ]
     + ["temporary", "grow-shrink", "random-order", "random-replace"].flatMap { workload in
         [

@@ -3,36 +3,66 @@
 import AllocatorRivals
 import Mallow
 
+/// Runs a workload once; the nanoseconds that its loop took.
+typealias Run = (Input) throws -> UInt64
+
 /// One that runs a workload: an allocator of Mallow's in one form, or a rival.
 struct Contestant {
     let name: String
     let isMallow: Bool
-    /// Runs the workload once; the nanoseconds that its loop took.
-    let run: (Input) throws -> UInt64
+    /// Makes the allocator, which is kept from run to run.
+    let prepare: () throws -> Run
     /// The bytes of malloc's that are in use when a million blocks are live.
-    var bytesWhenFull: ((Input) throws -> UInt64)?
+    var bytesWhenFull: Run?
 
-    /// One of Mallow's, as generic and through `any Allocator`. The two have an allocator each.
+    /// One of Mallow's, as generic and through `any Allocator`.
     static func pair<A: Allocator>(
-        _ name: String, _ make: () throws -> A, generic: @escaping (A, Input) throws -> UInt64,
+        _ name: String, _ make: @escaping () throws -> A, generic: @escaping (A, Input) throws -> UInt64,
         any: @escaping (ThroughAny, Input) throws -> UInt64
-    ) rethrows -> [Contestant] {
-        let allocator = try make()
-        let hidden = ThroughAny(base: hide(try make()))
-        return [
-            Contestant(name: name, isMallow: true, run: { try generic(allocator, $0) }),
-            Contestant(name: name + " (any)", isMallow: true, run: { try any(hidden, $0) }),
+    ) -> [Contestant] {
+        [
+            Contestant(name: name, isMallow: true) {
+                let allocator = try make()
+                return { try generic(allocator, $0) }
+            },
+            Contestant(name: name + " (any)", isMallow: true) {
+                let allocator = ThroughAny(base: hide(try make()))
+                return { try any(allocator, $0) }
+            },
+        ]
+    }
+
+    /// The same, of what can free all of its blocks at once.
+    static func resettablePair<A: ResettableAllocator>(
+        _ name: String, _ make: @escaping () throws -> A, generic: @escaping (A, Input) throws -> UInt64,
+        any: @escaping (ResettableThroughAny, Input) throws -> UInt64
+    ) -> [Contestant] {
+        [
+            Contestant(name: name, isMallow: true) {
+                let allocator = try make()
+                return { try generic(allocator, $0) }
+            },
+            Contestant(name: name + " (any)", isMallow: true) {
+                let allocator = ResettableThroughAny(base: hide(try make()))
+                return { try any(allocator, $0) }
+            },
         ]
     }
 
     static func rivals(of workload: bench_workload) -> [Contestant] {
         (0..<bench_rival_count(workload)).map { index in
-            let rival = Rival(workload, index)
-            return Contestant(
-                name: String(cString: bench_rival_name(rival.handle)), isMallow: false,
-                run: { withUnsafePointer(to: $0) { bench_rival_run(rival.handle, $0) } },
-                bytesWhenFull: workload != BENCH_RANDOM_ORDER
-                    ? nil : { withUnsafePointer(to: $0) { bench_rival_bytes_when_full(rival.handle, $0) } })
+            let name = Rival(workload, index).name
+            var contestant = Contestant(name: name, isMallow: false) {
+                let rival = Rival(workload, index)
+                return { rival.call(bench_rival_run, $0) }
+            }
+            if workload == BENCH_RANDOM_ORDER {
+                contestant.bytesWhenFull = {
+                    let rival = Rival(workload, index)
+                    return rival.call(bench_rival_bytes_when_full, $0)
+                }
+            }
+            return contestant
         }
     }
 }
@@ -41,12 +71,21 @@ struct Contestant {
 @inline(never) @_optimize(none)
 func hide(_ allocator: any Allocator) -> any Allocator { allocator }
 
-private final class Rival {
-    let handle: OpaquePointer
+@inline(never) @_optimize(none)
+func hide(_ allocator: any ResettableAllocator) -> any ResettableAllocator { allocator }
+
+final class Rival {
+    private let handle: OpaquePointer
 
     init(_ workload: bench_workload, _ index: Int) { handle = bench_rival_make(workload, index) }
 
     deinit { bench_rival_destroy(handle) }
+
+    var name: String { withExtendedLifetime(self) { String(cString: bench_rival_name(handle)) } }
+
+    func call(_ function: (OpaquePointer?, UnsafePointer<Input>?) -> UInt64, _ input: Input) -> UInt64 {
+        withExtendedLifetime(self) { withUnsafePointer(to: input) { function(handle, $0) } }
+    }
 }
 
 struct Workload: Sendable {
@@ -63,7 +102,7 @@ struct Workload: Sendable {
     var runsPerRound = 5
     /// What the requests ask for, over and over.
     var sizes: [UInt32] = [4]
-    let contestants: @Sendable () throws -> [Contestant]
+    let contestants: @Sendable () -> [Contestant]
 }
 
 /// The memory that the workloads work on, touched beforehand.

@@ -7,22 +7,37 @@ let workloads: [Workload] = [
     Workload(
         name: "temporary", title: "a block of 64 bytes, allocated and freed", kind: BENCH_TEMPORARY, count: 200_000,
         contestants: {
-            try Contestant.pair("FixedBlock", { try pool(of: 64) }, generic: temporary, any: temporary)
+            Contestant.pair("FixedBlock", { try pool(of: 64) }, generic: temporary, any: temporary)
                 + Contestant.pair("System", { SystemAllocator() }, generic: temporary, any: temporary)
         }),
     Workload(
         name: "grow-shrink", title: "a million blocks of 8 bytes, then freed in order; pages of 1 MiB",
         kind: BENCH_GROW_SHRINK, count: 1_000_000, runsPerRound: 2,
         contestants: {
-            try Contestant.pair(
+            Contestant.pair(
                 "FixedBlock", { try pool(of: 8, pageSize: 1 << 20) }, generic: growShrink, any: growShrink)
+        }),
+    Workload(
+        name: "ladder", title: "4 bytes, every 10th 128, every 100th 512, freed at once; pages of 256 bytes and 2 KiB",
+        kind: BENCH_LADDER, count: 200_000, sizes: ladderSizes(mediumEvery: 10, largeEvery: 100),
+        contestants: {
+            Contestant.pair("Tiered", { try tieredLadder(256, 2048) }, generic: ladder, any: ladder)
+        }),
+    Workload(
+        name: "ladder-grow",
+        title: "a million of 4 bytes, every 100th 128, every 1,000th 512, then freed; pages of 1 MiB and 32 MiB",
+        kind: BENCH_LADDER_GROW, count: 1_000_000, runsPerRound: 2,
+        sizes: ladderSizes(mediumEvery: 100, largeEvery: 1000),
+        contestants: {
+            Contestant.pair(
+                "Tiered", { try tieredLadder(1 << 20, 1 << 25) }, generic: ladderGrow, any: ladderGrow)
         }),
     Workload(
         name: "random-order", title: "a million blocks of 64 bytes, then freed in random order",
         kind: BENCH_RANDOM_ORDER,
         count: 1_000_000, runsPerRound: 2,
         contestants: {
-            var contestants = try Contestant.pair(
+            var contestants = Contestant.pair(
                 "FixedBlock", { try pool(of: 64) }, generic: randomOrder, any: randomOrder)
             contestants[0].bytesWhenFull = { try bytesWhenFull(pool(of: 64), $0) }
             return contestants
@@ -32,15 +47,23 @@ let workloads: [Workload] = [
         kind: BENCH_RANDOM_REPLACE,
         count: 500_000, blockCount: 50_000,
         contestants: {
-            try Contestant.pair("FixedBlock", { try pool(of: 64) }, generic: randomReplace, any: randomReplace)
+            Contestant.pair("FixedBlock", { try pool(of: 64) }, generic: randomReplace, any: randomReplace)
         }),
 ]
 
-func pool(of blockSize: Int, pageSize: Int? = nil) throws -> FixedBlockAllocator<SystemAllocator> {
+func pool(of blockSize: Int, pageSize: Int? = nil) throws -> Pool {
     try FixedBlockAllocator(blockSize: blockSize, pageSize: pageSize)
 }
 
 /// Requests of `small` bytes, every so many `medium`, and every so many `large`.
 func ladderSizes(mediumEvery: Int, largeEvery: Int) -> [UInt32] {
     (1...largeEvery).map { $0 % largeEvery == 0 ? 512 : $0 % mediumEvery == 0 ? 128 : 4 }
+}
+
+typealias Pool = FixedBlockAllocator<SystemAllocator>
+
+func tieredLadder(_ smallPage: Int, _ mediumPage: Int) throws -> TieredAllocator<SystemAllocator> {
+    try TieredAllocator(tiers: [
+        BlockTier(blockSize: 8, pageSize: smallPage), BlockTier(blockSize: 256, pageSize: mediumPage),
+    ])
 }

@@ -184,21 +184,18 @@ template <class Memory> struct RandomReplace final : bench_rival {
     }
 };
 
-template <class Memory> bench_node *build_tree(Memory &memory, size_t count) {
-    if (count == 0) return nullptr;
-    auto *node = static_cast<bench_node *>(memory.allocate(sizeof(bench_node)));
-    const size_t left = (count - 1) / 2;
-    node->key = count;
-    node->left = build_tree(memory, left);
-    node->right = build_tree(memory, count - 1 - left);
-    return node;
-}
-
-template <class Memory> void free_tree(Memory &memory, bench_node *node) {
-    if (!node) return;
-    free_tree(memory, node->left);
-    free_tree(memory, node->right);
-    memory.deallocate(node, sizeof(bench_node));
+/// Level by level: a node becomes a child of one that is there.
+template <class Memory> void build_tree(Memory &memory, const bench_input &input) {
+    auto **nodes = reinterpret_cast<bench_node **>(input.blocks);
+    for (size_t index = 0; index < input.block_count; index++) {
+        auto *node = static_cast<bench_node *>(memory.allocate(sizeof(bench_node)));
+        *node = bench_node{nullptr, nullptr, index};
+        bench_sink(node);
+        nodes[index] = node;
+        if (index == 0) continue;
+        bench_node *parent = nodes[(index - 1) / 2];
+        (index % 2 == 1 ? parent->left : parent->right) = node;
+    }
 }
 
 /// A step builds a tree of `block_count` nodes and frees them one by one.
@@ -207,9 +204,10 @@ template <class Memory> struct Tree final : bench_rival {
     uint64_t run(const bench_input &input) override {
         const uint64_t start = bench_now();
         for (size_t step = 0; step < input.count; step++) {
-            bench_node *root = build_tree(memory, input.block_count);
-            bench_sink(root);
-            free_tree(memory, root);
+            build_tree(memory, input);
+            for (size_t index = 0; index < input.block_count; index++) {
+                memory.deallocate(input.blocks[index], sizeof(bench_node));
+            }
         }
         return bench_now() - start;
     }
@@ -221,7 +219,7 @@ template <class Arena> struct TreeInArena final : bench_rival {
     uint64_t run(const bench_input &input) override {
         const uint64_t start = bench_now();
         for (size_t step = 0; step < input.count; step++) {
-            bench_sink(build_tree(arena, input.block_count));
+            build_tree(arena, input);
             arena.reset();
         }
         return bench_now() - start;

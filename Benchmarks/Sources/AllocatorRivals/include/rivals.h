@@ -4,6 +4,7 @@
 // Also what both sides share: the clock and the sink.
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <time.h>
@@ -56,7 +57,7 @@ void bench_rival_destroy(struct bench_rival *rival);
 const char *bench_rival_name(const struct bench_rival *rival);
 /// Runs the workload once; returns the nanoseconds that its loop took.
 uint64_t bench_rival_run(struct bench_rival *rival, const struct bench_input *input);
-/// Fills `blocks` with blocks of 64 bytes, asks `used` then, and frees them: for memory per block.
+/// Fills `blocks` with blocks of 64 bytes, and frees them; returns what they took of malloc.
 uint64_t bench_rival_bytes_when_full(struct bench_rival *rival, const struct bench_input *input);
 
 /// Bytes that are allocated from malloc now, malloc's own headers included; 0 where malloc does not tell.
@@ -64,6 +65,17 @@ uint64_t bench_malloc_bytes(void);
 
 /// The version of Boost that was found, such as "1_74"; NULL where it is not installed.
 const char *bench_boost_version(void);
+
+/// What a child process tells.
+struct bench_result {
+    uint64_t nanoseconds;
+    uint64_t bytes;
+};
+
+/// Calls `body` in a child process, whose malloc begins as this process's is now: nothing that one contestant leaves in the
+/// heap reaches another. Returns false if the child did not end well.
+bool bench_in_child(
+    void (*body)(void *context, struct bench_result *result), void *context, struct bench_result *result);
 
 static inline uint64_t bench_now(void) {
     struct timespec time;
