@@ -62,6 +62,7 @@ package struct AddressTable<Value: BitwiseCopyable> {
     package subscript(address: UInt) -> Value? { find(address)?.pointee }
 
     /// Enters an address that is not there. False where there is no memory for a larger table: nothing has changed then.
+    @usableFromInline
     package mutating func insert(_ address: UInt, _ value: Value) -> Bool {
         assert(address != 0 && find(address) == nil)
         if (count + 1) * 4 > capacity * 3, !grow() { return false }
@@ -71,7 +72,7 @@ package struct AddressTable<Value: BitwiseCopyable> {
     }
 
     /// Takes an address out, and says what was there.
-    @discardableResult
+    @discardableResult @usableFromInline
     package mutating func remove(_ address: UInt) -> Value? {
         guard let entries, let found = find(address) else { return nil }
         let value = found.pointee

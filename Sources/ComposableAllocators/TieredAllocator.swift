@@ -2,8 +2,9 @@
 // is above the last pool goes to upstream.
 //
 // A table leads from a size to its tier. A free asks the tier that served the last request first, then each in turn (its
-// hot block, its current page, its page map: a multiplication and a load), then takes the block for upstream's.
-// Cost: as a pool's, and for a free one look-up more for each tier that is asked in vain. Thread-safety: none.
+// hot block, its current page, its page map: a multiplication and a load), then the table of blocks that came straight
+// from upstream. Cost: as a pool's, and for a free one look-up more for each tier that is asked in vain; a block from
+// upstream costs an entry in a hash table. Thread-safety: none.
 
 public import AllocatorCore
 
@@ -29,9 +30,8 @@ public struct BlockTier: Equatable, Sendable {
 /// ``FallbackAllocator``s over ``FixedBlockAllocator``s do, with the number of tiers known at run time and without asking
 /// every tier in turn. Where a tier's pool has no memory, the next ones are tried, and upstream at last.
 ///
-/// A free finds its tier by the address; a block that no tier knows is upstream's, which also finds the misuse. `deinit`
-/// gives the pools' pages back; blocks that came straight from upstream and were not freed stay with upstream.
-/// Not thread-safe. For statistics, see those of ``pools``, or put a `QuotaAllocator` around it.
+/// A free finds its tier by the address. A double free, a pointer into a block of a tier and a foreign pointer trap. Not
+/// thread-safe. For statistics, see those of ``pools``, or put a ``QuotaAllocator`` around it.
 public final class TieredAllocator<Upstream: Allocator> {
     @usableFromInline typealias Pool = FixedBlockAllocator<Upstream>
 
@@ -44,9 +44,8 @@ public final class TieredAllocator<Upstream: Allocator> {
     @usableFromInline let granuleMask: Int
     /// The tier that served last.
     @exclusivity(unchecked) @usableFromInline var recent: Unmanaged<FixedBlockAllocator<Upstream>>
-    /// Blocks that came straight from upstream, and their bytes where upstream tells sizes.
-    @exclusivity(unchecked) @usableFromInline var directBlocks = 0
-    @exclusivity(unchecked) @usableFromInline var directBytes = 0
+    /// The usable bytes of blocks that came straight from upstream.
+    @exclusivity(unchecked) @usableFromInline var direct = AddressTable<Int>()
     // Unmanaged, since a reference that is loaded from memory would be retained for each use.
     @usableFromInline let tiers: UnsafeMutablePointer<Unmanaged<FixedBlockAllocator<Upstream>>>
     /// The pools, smallest blocks first: for their statistics.
@@ -116,6 +115,8 @@ public final class TieredAllocator<Upstream: Allocator> {
     }
 
     deinit {
+        direct.forEach { address, _ in upstream.deallocate(UnsafeMutableRawPointer(bitPattern: address)!) }
+        direct.removeAll()
         tierOfGranule.deallocate()
         tiers.deallocate()
     }
@@ -133,7 +134,7 @@ extension TieredAllocator where Upstream == SystemAllocator {
     }
 }
 
-extension TieredAllocator: Allocator {
+extension TieredAllocator {
     @inlinable @inline(__always)
     public func tryAllocate(byteCount: Int, alignment: Int) -> UnsafeMutableRawBufferPointer? {
         // As unsigned, a negative size is large.
@@ -169,10 +170,7 @@ extension TieredAllocator: Allocator {
 
     @inlinable @inline(never)
     func deallocateSlowly(_ pointer: UnsafeMutableRawPointer) {
-        if !deallocateFromTier(pointer) {
-            noteDirect(pointer, -1)
-            upstream.deallocate(pointer)
-        }
+        guard _deallocateIfOwned(pointer) else { misuse("TieredAllocator", pointer, "is not of this allocator") }
     }
 
     @inlinable @inline(__always)
@@ -201,16 +199,11 @@ extension TieredAllocator: Allocator {
         }
         guard let block = upstream.tryAllocate(byteCount: byteCount, alignment: alignment) else { return nil }
         let base = block.baseAddress.unsafelyUnwrapped
-        noteDirect(base, 1)
-        guard upstream._tellsSizes else { return block }
-        // What a leak would be counted by.
-        return UnsafeMutableRawBufferPointer(start: base, count: upstream._byteCount(of: base))
-    }
-
-    @inlinable @inline(__always)
-    func noteDirect(_ pointer: UnsafeMutableRawPointer, _ sign: Int) {
-        directBlocks &+= sign
-        if upstream._tellsSizes { directBytes &+= sign &* upstream._byteCount(of: pointer) }
+        guard direct.insert(UInt(bitPattern: base), block.count) else {
+            upstream.deallocate(base)
+            return nil
+        }
+        return block
     }
 
     @usableFromInline @inline(never)
@@ -226,64 +219,60 @@ extension TieredAllocator: Allocator {
         return upstream.goodSize(for: byteCount, alignment: alignment)
     }
 
-    /// What is live in the tiers, and what came straight from upstream: its bytes only where upstream tells sizes.
+    /// What is live in the tiers, and what came straight from upstream.
     public func findLeaks() -> LeakError? {
-        let direct =
-            directBlocks > 0
-            ? LeakError(allocator: "TieredAllocator", blocks: directBlocks, bytes: directBytes) : nil
-        return LeakError.combining(pools.map { $0.findLeaks() } + [direct])
+        var leak = LeakError(allocator: "TieredAllocator", blocks: direct.count, bytes: 0)
+        direct.forEach { _, byteCount in leak.bytes += byteCount }
+        for pool in pools {
+            guard let ofPool = pool.findLeaks() else { continue }
+            leak.blocks += ofPool.blocks
+            leak.bytes += ofPool.bytes
+        }
+        return leak.blocks > 0 ? leak : nil
     }
 
     /// Gives all pages back where no block is live; throws ``LeakError`` and changes nothing where one is.
     public func close() throws(LeakError) {
         if let leak = findLeaks() { throw leak }
         for pool in pools { try pool.close() }
-    }
-
-    @inlinable
-    public var _tellsOwn: Bool { upstream._tellsOwn }
-
-    @inlinable
-    public func _owns(_ pointer: UnsafeRawPointer) -> Bool {
-        pools.contains { $0.owns(pointer) } || upstream._owns(pointer)
+        direct.removeAll()
     }
 
     @inlinable
     public func _deallocateIfOwned(_ pointer: UnsafeMutableRawPointer) -> Bool {
         if deallocateFromTier(pointer) { return true }
-        guard upstream._owns(pointer) else { return false }
-        noteDirect(pointer, -1)
+        guard direct.remove(UInt(bitPattern: pointer)) != nil else { return false }
         upstream.deallocate(pointer)
         return true
     }
+}
 
+extension TieredAllocator: OwningAllocator, ResettableAllocator, SizeReportingAllocator, ResizableAllocator {
+    /// Whether the address is in a tier's page, or that of a block that came straight from upstream.
     @inlinable
-    public var _tellsSizes: Bool { upstream._tellsSizes }
-
-    @inlinable
-    public func _byteCount(of pointer: UnsafeRawPointer) -> Int {
-        for pool in pools where pool.owns(pointer) { return pool.blockSize }
-        return upstream._byteCount(of: pointer)
+    public func owns(_ pointer: UnsafeRawPointer) -> Bool {
+        pools.contains { $0.owns(pointer) } || direct.find(UInt(bitPattern: pointer)) != nil
     }
-}
 
-extension TieredAllocator: OwningAllocator where Upstream: OwningAllocator {
-    /// Whether the address is in a tier's page, or upstream's.
-    public func owns(_ pointer: UnsafeRawPointer) -> Bool { _owns(pointer) }
-}
+    /// Frees every block: O(pages + blocks that came straight from upstream).
+    public func freeAll() {
+        for pool in pools { pool.freeAll() }
+        direct.forEach { address, _ in upstream.deallocate(UnsafeMutableRawPointer(bitPattern: address)!) }
+        direct.removeAll()
+    }
 
-extension TieredAllocator: SizeReportingAllocator where Upstream: SizeReportingAllocator {
-    public func byteCount(of pointer: UnsafeRawPointer) -> Int { _byteCount(of: pointer) }
-}
+    public func byteCount(of pointer: UnsafeRawPointer) -> Int {
+        for pool in pools where pool.owns(pointer) { return pool.blockSize }
+        guard let byteCount = direct[UInt(bitPattern: pointer)] else {
+            misuse("TieredAllocator", pointer, "is not of this allocator")
+        }
+        return byteCount
+    }
 
-extension TieredAllocator: ResizableAllocator where Upstream: ResizableAllocator {
+    /// Succeeds within the block that was given.
     public func resize(_ pointer: UnsafeMutableRawPointer, byteCount: Int) -> UnsafeMutableRawBufferPointer? {
         if byteCount < 0 { negativeByteCount("TieredAllocator", byteCount) }
-        for pool in pools where pool.owns(pointer) { return pool.resize(pointer, byteCount: byteCount) }
-        noteDirect(pointer, -1)
-        let resized = upstream.resize(pointer, byteCount: byteCount)
-        noteDirect(pointer, 1)
-        guard resized != nil, upstream._tellsSizes else { return resized }
-        return UnsafeMutableRawBufferPointer(start: pointer, count: upstream._byteCount(of: pointer))
+        let usable = self.byteCount(of: pointer)
+        return byteCount <= usable ? UnsafeMutableRawBufferPointer(start: pointer, count: usable) : nil
     }
 }

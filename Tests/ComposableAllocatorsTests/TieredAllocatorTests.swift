@@ -98,6 +98,30 @@ import Testing
         #expect(text.contains("FixedBlockAllocator: 0x") && text.contains("is not live"), "\(text)")
     }
 
+    @Test(arguments: [64, 5000])
+    func aForeignPointerTraps(_ byteCount: Int) async {
+        let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+            [byteCount] in
+            let ladder = try TieredAllocator(blockSizes: [16, 64])
+            let other = try TieredAllocator(blockSizes: [16, 64])
+            _ = try ladder.allocate(byteCount: byteCount)
+            ladder.deallocate(try other.allocate(byteCount: byteCount))
+        }
+        let text = String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
+        #expect(text.contains("TieredAllocator: 0x") && text.contains("is not of this allocator"), "\(text)")
+    }
+
+    @Test func deinitGivesEverythingBack() throws {
+        let source = PageSource()
+        do {
+            let ladder = try TieredAllocator(blockSizes: [16, 64], upstream: source)
+            for byteCount in [1, 60, 100, 5000] { _ = try ladder.allocate(byteCount: byteCount) }
+            #expect(source.live.count == 4)
+            #expect(throws: LeakError(allocator: "TieredAllocator", blocks: 4, bytes: 5180)) { try ladder.close() }
+        }
+        #expect(source.live.isEmpty)
+    }
+
     @Test func aNegativeSizeTraps() async {
         let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
             _ = try TieredAllocator(blockSizes: [16]).allocate(byteCount: -3)

@@ -187,19 +187,20 @@ extension FixedBlockAllocator {
         if wasCurrent { enterOldestPage() }
     }
 
-    /// Gives every page back, whatever is live.
+    /// Gives every page back, whatever is live, and the records.
     func giveBackAllPages() {
         if hotIsFree { freed += 1 }
         hotIsFree = false
         haveNoCurrentPage()
-        rooms.removeAll()
-        drained.removeAll()
-        map.removeAll()
         while pages.count > 0 {
             let page = pages.removeLast()
             upstream.deallocate(UnsafeMutableRawPointer(bitPattern: page.base)!)
             page.free()
         }
+        map.free()
+        rooms.free()
+        pages.free()
+        drained.free()
         setLevels()
     }
 

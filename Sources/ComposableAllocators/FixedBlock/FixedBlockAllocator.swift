@@ -119,13 +119,7 @@ public final class FixedBlockAllocator<Upstream: Allocator> {
         currentWord = noPage.words
     }
 
-    deinit {
-        giveBackAllPages()
-        map.free()
-        rooms.free()
-        pages.free()
-        drained.free()
-    }
+    deinit { giveBackAllPages() }
 }
 
 extension FixedBlockAllocator where Upstream == SystemAllocator {
