@@ -169,6 +169,19 @@ func tree<A: ResettableAllocator>(_ arena: A, _ input: Input) throws -> UInt64 {
     return bench_now() - start
 }
 
+/// The same in a `Region`, which is no `Allocator` and is reset.
+@inline(never)
+func treeInRegion(_ region: inout Region, _ input: Input) throws -> UInt64 {
+    let start = bench_now()
+    for _ in 0..<input.count {
+        for index in 0..<input.block_count {
+            enter(try region.allocate(node(index)).unsafePointer, index, input)
+        }
+        region.reset()
+    }
+    return bench_now() - start
+}
+
 @inline(__always)
 private func node(_ index: Int) -> bench_node {
     bench_node(left: nil, right: nil, key: UInt64(truncatingIfNeeded: index))

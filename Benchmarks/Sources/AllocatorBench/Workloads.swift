@@ -49,7 +49,26 @@ let workloads: [Workload] = [
         contestants: {
             Contestant.pair("FixedBlock", { try pool(of: 64) }, generic: randomReplace, any: randomReplace)
         }),
+    Workload(
+        name: "tree", title: "a tree of 10,000 nodes of 24 bytes, then all freed", kind: BENCH_TREE, count: 20,
+        blocksPerStep: 10_000, blockCount: 10_000,
+        contestants: {
+            [
+                Contestant(name: "Region", isMallow: true) {
+                    let owner = RegionOwner()
+                    return owner.run
+                }
+            ]
+                + Contestant.resettablePair("RegionAllocator", { try RegionAllocator() }, generic: tree, any: tree)
+        }),
 ]
+
+/// Keeps a region from run to run: a closure cannot own one.
+private final class RegionOwner {
+    private var region = Region()
+
+    func run(_ input: Input) throws -> UInt64 { try treeInRegion(&region, input) }
+}
 
 func pool(of blockSize: Int, pageSize: Int? = nil) throws -> Pool {
     try FixedBlockAllocator(blockSize: blockSize, pageSize: pageSize)
