@@ -58,7 +58,8 @@ let package = Package(
         .testTarget(name: "MallocHeapTests", dependencies: ["MallocHeap", "SystemMemory", "CMallowShims"]),
         .testTarget(name: "AllocatorCoreTests", dependencies: ["AllocatorCore", "AllocatorTestKit", "SystemMemory"]),
         .testTarget(
-            name: "ComposableAllocatorsTests", dependencies: ["Mallow", "AllocatorTestKit", "SystemMemory"]),
+            name: "ComposableAllocatorsTests", dependencies: ["Mallow", "AllocatorTestKit", "SystemMemory"],
+            exclude: ["Refused", "Accepted"]),
         .testTarget(name: "AllocatorTestKitTests", dependencies: ["Mallow", "AllocatorTestKit"]),
         .testTarget(name: "MallowABITests", exclude: ["Programs", "exported-symbols.txt"]),
         .testTarget(name: "MallowToolTests"),
