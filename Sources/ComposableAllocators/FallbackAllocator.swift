@@ -1,0 +1,117 @@
+// Two allocators, the second for what the first does not serve. How a free finds its part is in TwoParts.swift.
+//
+// Cost: to allocate, the primary's attempt; to free, what the first part that can tell its own blocks takes to tell, or a
+// word in front of each block where neither can. Thread-safety: that of the parts.
+
+public import AllocatorCore
+
+/// Allocates from the primary where it serves the request and has memory, else from the secondary.
+///
+/// Use it to put a pool in front of a general allocator, or a bounded allocator in front of another. It stacks: a secondary
+/// may be a fallback itself, and so on, and the whole compiles to straight code. ``TieredAllocator`` does the same for pools
+/// of sizes known at run time. Where sizes alone decide, ``ThresholdAllocator`` asks less.
+///
+/// A free finds its part however the parts are composed: by asking `primary` whether the block is its own, else
+/// `secondary`; where neither can tell, each block gets a word in front that says it, and the parts serve 8 bytes more (or,
+/// beyond an alignment of 8, as many bytes as the alignment).
+///
+/// Thread-safe and `Sendable` if both parts are. It can own, report sizes, resize and free all where both parts can. Where
+/// both refuse, the error is the secondary's. The idea is D's `std.experimental.allocator`'s.
+@frozen
+public struct FallbackAllocator<Primary: Allocator, Secondary: Allocator> {
+    @usableFromInline let parts: TwoParts<Primary, Secondary>
+
+    /// Composes two allocators: `secondary` serves what `primary` does not.
+    @inlinable @inline(__always)
+    public init(primary: Primary, secondary: Secondary) { parts = TwoParts(primary, secondary) }
+
+    @inlinable @inline(__always)
+    public var primary: Primary { parts.first }
+
+    @inlinable @inline(__always)
+    public var secondary: Secondary { parts.second }
+}
+
+extension FallbackAllocator: Sendable where Primary: Sendable, Secondary: Sendable {}
+
+extension FallbackAllocator: Allocator {
+    @inlinable @inline(__always)
+    public func tryAllocate(byteCount: Int, alignment: Int) -> UnsafeMutableRawBufferPointer? {
+        if let block = tryPrimary(byteCount: byteCount, alignment: alignment) { return block }
+        return parts.tryAllocate(
+            from: parts.second, noted: 1, "FallbackAllocator", byteCount: byteCount, alignment: alignment)
+    }
+
+    @inlinable @inline(__always)
+    public func allocate(byteCount: Int, alignment: Int) throws(AllocationError) -> UnsafeMutableRawBufferPointer {
+        if let block = tryPrimary(byteCount: byteCount, alignment: alignment) { return block }
+        return try parts.allocate(
+            from: parts.second, noted: 1, "FallbackAllocator", byteCount: byteCount, alignment: alignment)
+    }
+
+    @inlinable @inline(__always)
+    func tryPrimary(byteCount: Int, alignment: Int) -> UnsafeMutableRawBufferPointer? {
+        parts.tryAllocate(
+            from: parts.first, noted: 0, "FallbackAllocator", byteCount: byteCount, alignment: alignment)
+    }
+
+    @inlinable @inline(__always)
+    public func deallocate(_ pointer: UnsafeMutableRawPointer) { parts.deallocate(pointer, "FallbackAllocator") }
+
+    /// What either part gives at least, since which of them will serve is not known beforehand.
+    @inlinable
+    public func goodSize(for byteCount: Int, alignment: Int) -> Int {
+        min(
+            parts.goodSize(of: parts.first, for: byteCount, alignment: alignment),
+            parts.goodSize(of: parts.second, for: byteCount, alignment: alignment))
+    }
+
+    public func findLeaks() -> LeakError? { parts.findLeaks() }
+
+    /// Closes both parts, or none where either leaks.
+    public func close() throws(LeakError) { try parts.close() }
+
+    @inlinable @inline(__always)
+    public var _tellsOwn: Bool { parts.first._tellsOwn && parts.second._tellsOwn }
+
+    @inlinable @inline(__always)
+    public func _owns(_ pointer: UnsafeRawPointer) -> Bool {
+        parts.first._owns(pointer) || parts.second._owns(pointer)
+    }
+
+    @inlinable @inline(__always)
+    public func _deallocateIfOwned(_ pointer: UnsafeMutableRawPointer) -> Bool { parts.deallocateIfOwned(pointer) }
+
+    @inlinable @inline(__always)
+    public var _tellsSizes: Bool { parts.first._tellsSizes && parts.second._tellsSizes }
+
+    @inlinable @inline(__always)
+    public func _byteCount(of pointer: UnsafeRawPointer) -> Int { parts.byteCount(of: pointer, "FallbackAllocator") }
+}
+
+extension FallbackAllocator: OwningAllocator where Primary: OwningAllocator, Secondary: OwningAllocator {
+    @inlinable @inline(__always)
+    public func owns(_ pointer: UnsafeRawPointer) -> Bool { _owns(pointer) }
+}
+
+extension FallbackAllocator: SizeReportingAllocator
+where Primary: SizeReportingAllocator, Secondary: SizeReportingAllocator {
+    @inlinable @inline(__always)
+    public func byteCount(of pointer: UnsafeRawPointer) -> Int { _byteCount(of: pointer) }
+}
+
+extension FallbackAllocator: ResizableAllocator where Primary: ResizableAllocator, Secondary: ResizableAllocator {
+    /// A block stays with its part, whatever its new size.
+    @inlinable @inline(__always)
+    public func resize(_ pointer: UnsafeMutableRawPointer, byteCount: Int) -> UnsafeMutableRawBufferPointer? {
+        parts.resize(pointer, byteCount: byteCount, "FallbackAllocator")
+    }
+}
+
+extension FallbackAllocator: ResettableAllocator where Primary: ResettableAllocator, Secondary: ResettableAllocator {
+    @inlinable
+    public func freeAll() {
+        parts.first.freeAll()
+        parts.second.freeAll()
+    }
+}

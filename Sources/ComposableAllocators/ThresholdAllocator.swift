@@ -1,0 +1,131 @@
+// Two allocators, chosen between by the size of the request. How a free finds the side is in TwoParts.swift.
+//
+// Cost: a comparison to allocate; to free, what the first part that can tell its own blocks takes to tell, or a word in front
+// of each block where neither can. Thread-safety: that of the parts.
+
+public import AllocatorCore
+
+/// Sends sizes up to and including a threshold to one allocator, larger ones to another.
+///
+/// Use it where small requests deserve a pool and the rest does not. A request up to the threshold that `small` refuses is
+/// refused: where it should go on to `large`, that is a ``FallbackAllocator``.
+///
+/// A free finds its side however the parts are composed: by asking `small` whether the block is its own, else `large`; where
+/// neither can tell, each block gets a word in front that says it, and the parts serve 8 bytes more (or, beyond an alignment
+/// of 8, as many bytes as the alignment).
+///
+/// Thread-safe and `Sendable` if both parts are. It can own, report sizes, resize and free all where both parts can. Errors
+/// and traps are the parts'. The idea is the `Segregator` of D's `std.experimental.allocator`.
+@frozen
+public struct ThresholdAllocator<Small: Allocator, Large: Allocator> {
+    /// The largest request, in bytes, that goes to `small`.
+    public let threshold: Int
+    @usableFromInline let parts: TwoParts<Small, Large>
+
+    /// Composes two allocators.
+    ///
+    /// - Parameters:
+    ///   - threshold: the largest size in bytes that `small` serves; not negative.
+    ///   - small: serves requests of up to `threshold` bytes.
+    ///   - large: serves the rest.
+    /// - Throws: ``ConfigurationError`` where the threshold is negative.
+    @inlinable
+    public init(threshold: Int, small: Small, large: Large) throws(ConfigurationError) {
+        guard threshold >= 0 else {
+            throw ConfigurationError(
+                allocator: "ThresholdAllocator", argument: "threshold", value: threshold, requirement: "at least 0")
+        }
+        self.threshold = threshold
+        parts = TwoParts(small, large)
+    }
+
+    @inlinable @inline(__always)
+    public var small: Small { parts.first }
+
+    @inlinable @inline(__always)
+    public var large: Large { parts.second }
+}
+
+extension ThresholdAllocator: Sendable where Small: Sendable, Large: Sendable {}
+
+extension ThresholdAllocator: Allocator {
+    @inlinable @inline(__always)
+    public func tryAllocate(byteCount: Int, alignment: Int) -> UnsafeMutableRawBufferPointer? {
+        byteCount <= threshold
+            ? parts.tryAllocate(
+                from: parts.first, noted: 0, "ThresholdAllocator", byteCount: byteCount, alignment: alignment)
+            : parts.tryAllocate(
+                from: parts.second, noted: 1, "ThresholdAllocator", byteCount: byteCount, alignment: alignment)
+    }
+
+    @inlinable @inline(__always)
+    public func allocate(byteCount: Int, alignment: Int) throws(AllocationError) -> UnsafeMutableRawBufferPointer {
+        if byteCount <= threshold {
+            return try parts.allocate(
+                from: parts.first, noted: 0, "ThresholdAllocator", byteCount: byteCount, alignment: alignment)
+        }
+        return try parts.allocate(
+            from: parts.second, noted: 1, "ThresholdAllocator", byteCount: byteCount, alignment: alignment)
+    }
+
+    @inlinable @inline(__always)
+    public func deallocate(_ pointer: UnsafeMutableRawPointer) { parts.deallocate(pointer, "ThresholdAllocator") }
+
+    /// The side's good size, but for a small request never above the threshold: whoever then asks for so many is served by
+    /// the same side.
+    @inlinable
+    public func goodSize(for byteCount: Int, alignment: Int) -> Int {
+        byteCount <= threshold
+            ? min(parts.goodSize(of: parts.first, for: byteCount, alignment: alignment), threshold)
+            : parts.goodSize(of: parts.second, for: byteCount, alignment: alignment)
+    }
+
+    public func findLeaks() -> LeakError? { parts.findLeaks() }
+
+    /// Closes both parts, or none where either leaks.
+    public func close() throws(LeakError) { try parts.close() }
+
+    @inlinable @inline(__always)
+    public var _tellsOwn: Bool { parts.first._tellsOwn && parts.second._tellsOwn }
+
+    @inlinable @inline(__always)
+    public func _owns(_ pointer: UnsafeRawPointer) -> Bool {
+        parts.first._owns(pointer) || parts.second._owns(pointer)
+    }
+
+    @inlinable @inline(__always)
+    public func _deallocateIfOwned(_ pointer: UnsafeMutableRawPointer) -> Bool { parts.deallocateIfOwned(pointer) }
+
+    @inlinable @inline(__always)
+    public var _tellsSizes: Bool { parts.first._tellsSizes && parts.second._tellsSizes }
+
+    @inlinable @inline(__always)
+    public func _byteCount(of pointer: UnsafeRawPointer) -> Int { parts.byteCount(of: pointer, "ThresholdAllocator") }
+}
+
+extension ThresholdAllocator: OwningAllocator where Small: OwningAllocator, Large: OwningAllocator {
+    @inlinable @inline(__always)
+    public func owns(_ pointer: UnsafeRawPointer) -> Bool { _owns(pointer) }
+}
+
+extension ThresholdAllocator: SizeReportingAllocator
+where Small: SizeReportingAllocator, Large: SizeReportingAllocator {
+    @inlinable @inline(__always)
+    public func byteCount(of pointer: UnsafeRawPointer) -> Int { _byteCount(of: pointer) }
+}
+
+extension ThresholdAllocator: ResizableAllocator where Small: ResizableAllocator, Large: ResizableAllocator {
+    /// A block stays on its side, also where its new size would go to the other.
+    @inlinable @inline(__always)
+    public func resize(_ pointer: UnsafeMutableRawPointer, byteCount: Int) -> UnsafeMutableRawBufferPointer? {
+        parts.resize(pointer, byteCount: byteCount, "ThresholdAllocator")
+    }
+}
+
+extension ThresholdAllocator: ResettableAllocator where Small: ResettableAllocator, Large: ResettableAllocator {
+    @inlinable
+    public func freeAll() {
+        parts.first.freeAll()
+        parts.second.freeAll()
+    }
+}
