@@ -129,6 +129,29 @@ import Testing
         }
     }
 
+    @Test func anArrayThatMovedBehindACheckpointEndsWithIt() throws {
+        let gone = try RegionWitness.noted { diary in
+            var region = Region()
+            let mark: RegionCheckpoint
+            do {
+                var array = try region.makeArray(of: RegionWitness.self, capacity: 2)
+                for number in 1...2 { try array.append(RegionWitness(diary, number)) }
+                mark = try region.checkpoint()
+                for number in 3...40 { try array.append(RegionWitness(diary, number)) }
+                let count = array.count
+                #expect(count == 40)
+            }
+            let before = diary.live
+            #expect(before == 40)
+            region.rewind(to: mark)
+            #expect(diary.live == 0)
+            // Over the place where the elements were.
+            _ = try region.allocate(repeating: UInt8(0xFF), count: 3000)
+            region.reset()
+        }
+        #expect(gone.count == 40)
+    }
+
     @Test func noncopyableElements() throws {
         let gone = try RegionWitness.noted { diary in
             let region = Region()

@@ -14,6 +14,8 @@ struct RegionStorage<Element: ~Copyable> {
     @usableFromInline var capacity: Int
     /// The newest checkpoint when the elements' memory was allocated.
     @usableFromInline var serial: UInt
+    /// The newest checkpoint when this storage was made.
+    @usableFromInline var ownSerial: UInt
 
     @inlinable
     init(elements: UnsafeMutablePointer<Element>, capacity: Int, serial: UInt) {
@@ -21,6 +23,7 @@ struct RegionStorage<Element: ~Copyable> {
         count = 0
         self.capacity = capacity
         self.serial = serial
+        ownSerial = serial
     }
 }
 
@@ -57,36 +60,52 @@ extension RegionAllocator {
     }
 
     /// Makes room for at least so many elements, in place if they are the last in their chunk.
+    ///
+    /// - Returns: the storage, which is another one where a checkpoint was set since it was made. Rewinding would else take
+    ///   the elements' new place away and leave the record that deinitialises them.
     @inlinable @inline(never)
     func grow<T: ~Copyable>(
         _ storage: UnsafeMutablePointer<RegionStorage<T>>, to minimum: Int
-    ) throws(AllocationError) {
+    ) throws(AllocationError) -> UnsafeMutablePointer<RegionStorage<T>> {
         let stride = MemoryLayout<T>.stride
         let old = storage.pointee
         let oldByteCount = old.capacity &* stride
-        let leastByteCount = regionByteCount(T.self, minimum)
+        let least = regionByteCount(T.self, minimum)
         let goal = max(minimum, old.capacity < Int.max / 2 ? old.capacity * 2 : .max, stride > 64 ? 4 : 8)
         let goalByteCount = regionByteCount(T.self, goal)
-        for (capacity, byteCount) in [(goal, goalByteCount), (minimum, leastByteCount)] where byteCount != .max {
-            if resizeLast(old.elements, from: oldByteCount, to: byteCount, serial: old.serial) {
-                storage.pointee.capacity = capacity
-                return
+        if goalByteCount != .max,
+            resizeLast(old.elements, from: oldByteCount, to: goalByteCount, serial: old.serial)
+        {
+            storage.pointee.capacity = goal
+            return storage
+        }
+        if least != .max, resizeLast(old.elements, from: oldByteCount, to: least, serial: old.serial) {
+            storage.pointee.capacity = minimum
+            return storage
+        }
+        var fresh = storage
+        if !_isPOD(T.self) && lastSerial != old.ownSerial {
+            do throws(AllocationError) { fresh = try makeStorage(of: T.self, capacity: goal) } catch {
+                fresh = try makeStorage(of: T.self, capacity: minimum)
             }
+        } else {
+            var capacity = goal
+            let serial = lastSerial
+            var place = handle.allocateValue(byteCount: goalByteCount, alignment: MemoryLayout<T>.alignment)
+            if place == nil, minimum < goal {
+                capacity = minimum
+                place = handle.allocateValue(byteCount: least, alignment: MemoryLayout<T>.alignment)
+            }
+            guard let place else { throw regionRefusal(least, MemoryLayout<T>.alignment) }
+            storage.pointee.elements = place.bindMemory(to: T.self, capacity: capacity)
+            storage.pointee.capacity = capacity
+            storage.pointee.serial = serial
         }
-        var capacity = goal
-        let serial = lastSerial
-        var place = handle.allocateValue(byteCount: goalByteCount, alignment: MemoryLayout<T>.alignment)
-        if place == nil, minimum < goal {
-            capacity = minimum
-            place = handle.allocateValue(byteCount: leastByteCount, alignment: MemoryLayout<T>.alignment)
-        }
-        guard let place else { throw regionRefusal(leastByteCount, MemoryLayout<T>.alignment) }
-        let elements = place.bindMemory(to: T.self, capacity: capacity)
-        elements.moveInitialize(from: old.elements, count: old.count)
+        storage.pointee.count = 0
+        fresh.pointee.elements.moveInitialize(from: old.elements, count: old.count)
+        fresh.pointee.count = old.count
         releaseValue(old.elements, byteCount: oldByteCount, serial: old.serial)
-        storage.pointee.elements = elements
-        storage.pointee.capacity = capacity
-        storage.pointee.serial = serial
+        return fresh
     }
 }
 
@@ -99,7 +118,7 @@ extension RegionAllocator {
 public struct RegionArray<Element: ~Copyable>: ~Copyable, ~Escapable {
     /// Kept alive by the borrow that the array is bound to.
     @usableFromInline let handle: _RegionHandle
-    @usableFromInline let storage: UnsafeMutablePointer<RegionStorage<Element>>
+    @usableFromInline var storage: UnsafeMutablePointer<RegionStorage<Element>>
 
     @inlinable @_lifetime(immortal)
     init(_ handle: _RegionHandle, _ storage: UnsafeMutablePointer<RegionStorage<Element>>) {
@@ -148,14 +167,14 @@ public struct RegionArray<Element: ~Copyable>: ~Copyable, ~Escapable {
     /// Sees to it that so many elements have room in all.
     @inlinable @_lifetime(self: copy self)
     public mutating func reserveCapacity(_ minimum: Int) throws(AllocationError) {
-        if minimum > capacity { try allocator.grow(storage, to: minimum) }
+        if minimum > capacity { storage = try allocator.grow(storage, to: minimum) }
     }
 
     /// Adds an element. Where it throws, the array is as it was and the element is gone.
     @inlinable @inline(__always) @_lifetime(self: copy self)
     public mutating func append(_ element: consuming Element) throws(AllocationError) {
         let count = storage.pointee.count
-        if count == storage.pointee.capacity { try allocator.grow(storage, to: count &+ 1) }
+        if count == storage.pointee.capacity { storage = try allocator.grow(storage, to: count &+ 1) }
         (storage.pointee.elements + count).initialize(to: element)
         storage.pointee.count = count &+ 1
     }
