@@ -94,7 +94,7 @@ package struct AddressTable<Value: BitwiseCopyable> {
     }
 
     /// Visits every entry, in no order.
-    package func forEach(_ body: (UInt, Value) throws -> Void) rethrows {
+    package func visit(_ body: (UInt, Value) throws -> Void) rethrows {
         for index in 0..<capacity where entries![index].address != 0 {
             try body(entries![index].address, entries![index].value)
         }

@@ -82,7 +82,7 @@ extension PageAllocator: ResettableAllocator {
     /// Gives every live block's pages back to the system. O(number of blocks).
     public func freeAll() {
         var bases: [UInt] = []
-        records.forEach({ base, record in if record.isLive { bases.append(base) } })
+        records.visit({ base, record in if record.isLive { bases.append(base) } })
         for base in bases { deallocate(UnsafeMutableRawPointer(bitPattern: base).unsafelyUnwrapped) }
     }
 }
@@ -111,7 +111,7 @@ extension PageAllocator: MeasuredAllocator {
         var stranded = 0
         var mappings: [PageMapping] = []
         var broken: String?
-        records.forEach({ base, record in
+        records.visit({ base, record in
             mappings.append(record.mapping)
             sums.heldBytes += Int(record.mapping.byteCount)
             sums.overheadBytes += record.overhead

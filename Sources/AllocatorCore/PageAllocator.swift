@@ -72,7 +72,7 @@ public final class PageAllocator {
     }
 
     deinit {
-        records.forEach({ _, record in _ = record.mapping.unmap() })
+        records.visit({ _, record in _ = record.mapping.unmap() })
         records.removeAll()
     }
 
@@ -122,7 +122,7 @@ public final class PageAllocator {
         if let record = records.find(UInt(bitPattern: pointer)), record.pointee.isLive { return record }
         let address = UInt(bitPattern: pointer)
         var isInside = false
-        records.forEach({ base, record in
+        records.visit({ base, record in
             if record.isLive, address > base, address < base &+ record.room { isInside = true }
         })
         if isInside { misuse("PageAllocator", pointer, "points inside a block, not at its start") }

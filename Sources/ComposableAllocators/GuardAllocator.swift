@@ -88,7 +88,7 @@ public final class GuardAllocator {
     }
 
     deinit {
-        records.forEach({ _, record in _ = record.mapping.unmap() })
+        records.visit({ _, record in _ = record.mapping.unmap() })
         records.removeAll()
     }
 
@@ -182,7 +182,7 @@ public final class GuardAllocator {
             misuse("GuardAllocator", pointer, "was freed already")
         }
         var isInside = false
-        records.forEach({ base, record in
+        records.visit({ base, record in
             if record.isLive, address > base, address < base &+ UInt(bitPattern: record.byteCount) { isInside = true }
         })
         if isInside { misuse("GuardAllocator", pointer, "points inside a block, not at its start") }
@@ -245,7 +245,7 @@ extension GuardAllocator: ResettableAllocator, MeasuredAllocator {
     /// Frees every live block, as ``deallocate(_:)`` does.
     public func freeAll() {
         var bases: [UInt] = []
-        records.forEach({ base, record in if record.isLive { bases.append(base) } })
+        records.visit({ base, record in if record.isLive { bases.append(base) } })
         for base in bases { deallocate(UnsafeMutableRawPointer(bitPattern: base)!) }
     }
 
@@ -272,7 +272,7 @@ extension GuardAllocator: ResettableAllocator, MeasuredAllocator {
         var sums = AllocatorStatistics()
         var inQueue = 0
         var broken: String?
-        records.forEach({ base, record in
+        records.visit({ base, record in
             sums.heldBytes += Int(record.mapping.byteCount)
             guard record.isLive else {
                 inQueue += 1

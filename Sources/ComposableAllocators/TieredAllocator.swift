@@ -115,7 +115,7 @@ public final class TieredAllocator<Upstream: Allocator> {
     }
 
     deinit {
-        direct.forEach { address, _ in upstream.deallocate(UnsafeMutableRawPointer(bitPattern: address)!) }
+        direct.visit { address, _ in upstream.deallocate(UnsafeMutableRawPointer(bitPattern: address)!) }
         direct.removeAll()
         tierOfGranule.deallocate()
         tiers.deallocate()
@@ -222,7 +222,7 @@ extension TieredAllocator {
     /// What is live in the tiers, and what came straight from upstream.
     public func findLeaks() -> LeakError? {
         var leak = LeakError(allocator: "TieredAllocator", blocks: direct.count, bytes: 0)
-        direct.forEach { _, byteCount in leak.bytes += byteCount }
+        direct.visit { _, byteCount in leak.bytes += byteCount }
         for pool in pools {
             guard let ofPool = pool.findLeaks() else { continue }
             leak.blocks += ofPool.blocks
@@ -257,7 +257,7 @@ extension TieredAllocator: OwningAllocator, ResettableAllocator, SizeReportingAl
     /// Frees every block: O(pages + blocks that came straight from upstream).
     public func freeAll() {
         for pool in pools { pool.freeAll() }
-        direct.forEach { address, _ in upstream.deallocate(UnsafeMutableRawPointer(bitPattern: address)!) }
+        direct.visit { address, _ in upstream.deallocate(UnsafeMutableRawPointer(bitPattern: address)!) }
         direct.removeAll()
     }
 

@@ -29,7 +29,8 @@ import Testing
         let allocator = CountingAllocator()
         let bytes: [UInt8] = [1, 0, 255, 7]
         let copies = [
-            try allocator.makeBytes(bytes), try allocator.makeBytes(bytes.span), try allocator.makeBytes(bytes.span.bytes),
+            try allocator.makeBytes(bytes), try allocator.makeBytes(bytes.span),
+            try allocator.makeBytes(bytes.span.bytes),
             try allocator.makeBytes(bytes.lazy.map { $0 }),
         ]
         for copy in copies {

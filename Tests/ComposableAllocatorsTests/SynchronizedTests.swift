@@ -40,7 +40,8 @@ final class CountingAllocator: OwningAllocator, SizeReportingAllocator, Resettab
     func byteCount(of pointer: UnsafeRawPointer) -> Int { sizes[UnsafeMutableRawPointer(mutating: pointer)]! }
     func freeAll() { for pointer in Array(sizes.keys) { deallocate(pointer) } }
     func findLeaks() -> LeakError? {
-        sizes.isEmpty ? nil : LeakError(allocator: "CountingAllocator", blocks: sizes.count, bytes: statistics.liveBytes)
+        sizes.isEmpty
+            ? nil : LeakError(allocator: "CountingAllocator", blocks: sizes.count, bytes: statistics.liveBytes)
     }
     func close() throws(LeakError) {
         if let leak = findLeaks() { throw leak }
@@ -114,7 +115,9 @@ struct Address: @unchecked Sendable, Hashable {
         }
         await withTaskGroup(of: Void.self) { group in
             for part in 0..<4 {
-                group.addTask { for block in blocks[part * 500..<part * 500 + 500] { allocator.deallocate(block.pointer) } }
+                group.addTask {
+                    for block in blocks[part * 500..<part * 500 + 500] { allocator.deallocate(block.pointer) }
+                }
             }
         }
         #expect(allocator.findLeaks() == nil)
