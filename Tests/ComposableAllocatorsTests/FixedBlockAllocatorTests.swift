@@ -40,6 +40,7 @@ final class PageSource: OwningAllocator {
         Geometry(blockSize: 1, blocks: 70), Geometry(blockSize: 8, blocks: 32), Geometry(blockSize: 8, blocks: 64),
         Geometry(blockSize: 24, blocks: 65), Geometry(blockSize: 64, blocks: 300), Geometry(blockSize: 48, blocks: 1),
         Geometry(blockSize: 80, blocks: 7), Geometry(blockSize: 4096, blocks: 3),
+        Geometry(blockSize: 2, blocks: 5000),
     ]
 
     @Test(arguments: geometries)

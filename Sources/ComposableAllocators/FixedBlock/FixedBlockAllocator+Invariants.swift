@@ -3,88 +3,97 @@
 extension FixedBlockAllocator {
     /// What is broken, or nil. O(blocks).
     package func brokenInvariant() -> String? {
-        var live = 0
-        var withRoom = 0
-        for index in 0..<pages.count {
-            let page = pages[index]
+        var bits = 0
+        var count = 0
+        for index in 0..<pages.end {
+            guard let page = pages[index] else { continue }
+            count += 1
             if page.record.pointee.index != index { return "page \(index) has another index" }
             if let broken = brokenInvariant(of: page) { return "page \(index): \(broken)" }
-            live += page.record.pointee.live
-            withRoom += page.record.pointee.live < blocksPerPage ? 1 : 0
+            bits += page.record.pointee.live
         }
-        if live != allocated - freed { return "\(live) blocks are live, \(allocated - freed) are counted" }
-        if let broken = brokenRooms(withRoom: withRoom) { return broken }
+        if count != pages.count { return "\(count) pages, \(pages.count) are counted" }
+        if currentPage != noPage { bits += currentWord.pointee.nonzeroBitCount - currentPadding.nonzeroBitCount }
+        if bits != self.bits { return "P4: \(bits) bits are 1, \(self.bits) are counted" }
+        if calmLevel != (pages.count > 1 ? pages.count * blocksPerPage / 4 + 1 : 0) { return "P4: calmLevel" }
         for index in 0..<drained.count where !drained[index].record.pointee.isListedDrained {
             return "a page on the drained list does not know it"
         }
-        let releases = pages.count > 1 && drained.count > 0
-        if drainLevel != (pages.count > 1 ? 2 : 0) { return "P4: drainLevel is \(drainLevel)" }
-        if let broken = brokenHotBlock() { return broken }
-        if releaseLevel != (releases ? pages.count * blocksPerPage / 4 + 1 : 0) { return "P4: releaseLevel" }
-        if releases, liveCount * 4 <= pages.count * blocksPerPage {
-            for index in 0..<pages.count where pages[index].record.pointee.live == 0 {
-                return "a page without a live block was kept"
+        return brokenCurrentPage() ?? brokenHotBlock() ?? brokenRelease()
+    }
+
+    private func brokenInvariant(of page: BlockPageReference) -> String? {
+        let tree = page.wordsWithRoom(blocksPerPage)
+        let isCurrent = page == currentPage
+        var bits = 0
+        var room = 0
+        for word in 0..<tree.count {
+            let isCurrentWord = page.words + word == currentWord
+            let hasRoom = page.words[word] != ~0
+            if page.words[word] & BlockPage.padding(word, blocksPerPage) != BlockPage.padding(word, blocksPerPage) {
+                return "W1: the padding"
             }
+            if tree.contains(word) != (hasRoom && !isCurrentWord) { return "W2: word \(word)" }
+            if tree.contains(word) { room += 1 }
+            if !isCurrentWord { bits += page.bitCount(word, blocksPerPage) }
+        }
+        if (tree.first == nil) != (room == 0) { return "W2: the tree's levels" }
+        if let first = tree.first, !tree.contains(first) { return "W2: the tree's first" }
+        if bits != page.record.pointee.live { return "W3: \(bits) bits, live is \(page.record.pointee.live)" }
+        if map.find(page.base) != page || map.find(page.base + UInt(pageSize - 1)) != page {
+            return "the map does not lead to it"
+        }
+        let isMarked = pages.withRoom.contains(page.record.pointee.index)
+        if isCurrent ? !isMarked : isMarked != (room > 0) { return "P1: its mark is \(isMarked)" }
+        if pages.count > 1, isWithoutLive(page), !page.record.pointee.isListedDrained, !isHotAndFree(page) {
+            return "P3: it drained and is not on the list"
         }
         return nil
     }
 
-    private func brokenInvariant(of page: BlockPageReference) -> String? {
-        let record = page.record.pointee
-        let wordCount = BlockPage.wordCount(blocks: blocksPerPage)
-        var ones = 0
-        for word in 0..<wordCount { ones += page.words[word].nonzeroBitCount }
-        if ones - (wordCount * 64 - blocksPerPage) != record.live { return "W4: \(ones) bits, \(record.live) live" }
-        var stacked = Set<Int>()
-        var word = record.topWord
-        while word >= 0 {
-            if page.words[word] == ~0 { return "W3: a full word is on the stack" }
-            if word >= record.freshWord { return "W2: a fresh word is on the stack" }
-            if !stacked.insert(word).inserted { return "W3: the stack is a ring" }
-            word = Int(Int32(bitPattern: page.links(blocks: blocksPerPage)[word]))
+    private func isWithoutLive(_ page: BlockPageReference) -> Bool {
+        var live = 0
+        for word in 0..<BlockPage.wordCount(blocksPerPage) { live += page.bitCount(word, blocksPerPage) }
+        return live == (isHotAndFree(page) ? 1 : 0)
+    }
+
+    private func isHotAndFree(_ page: BlockPageReference) -> Bool {
+        hotIsFree && hot &- page.base < UInt(pageSize)
+    }
+
+    private func brokenCurrentPage() -> String? {
+        if currentPage == noPage {
+            return currentSpan == 0 && currentWord == noPage.words ? nil : "P2: traces of a current page"
         }
-        for word in 0..<record.freshWord where page.words[word] != ~0 && !stacked.contains(word) {
-            if page.words + word != currentWord { return "W3: a word with room is on no stack" }
-        }
-        for word in record.freshWord..<wordCount where page.words[word] != 0 {
-            if word != wordCount - 1 || page.words[word] != ~0 << UInt64(blocksPerPage % 64) { return "W2: fresh word" }
-        }
-        let last = page.base + UInt(pageSize - 1)
-        if map.find(page.base) != page || map.find(last) != page { return "the map does not lead to it" }
-        if record.live < blocksPerPage, record.roomIndex < 0 { return "P1: it has room and is not among the rooms" }
-        if record.live == blocksPerPage, record.roomIndex >= 0, page != currentPage {
-            return "P1: full, among the rooms"
-        }
-        if record.live == 0, pages.count > 1, !record.isListedDrained { return "P3: it drained and is not on the list" }
-        return nil
+        if currentPage != pages.oldestWithRoom { return "P2: the current page is not the oldest with room" }
+        let word = currentWord - currentPage.words
+        if word < 0 || word >= BlockPage.wordCount(blocksPerPage) { return "P2: the word is another page's" }
+        if currentWordBase != currentPage.base + UInt(word * 64 * blockSize) { return "P2: the word's base" }
+        if currentPadding != BlockPage.padding(word, blocksPerPage) { return "P2: the word's padding" }
+        return currentSpan == UInt(pageSize) ? nil : "P2: the span"
     }
 
     private func brokenHotBlock() -> String? {
         if hot == 0 { return hotIsFree ? "P5: there is no hot block to be free" : nil }
-        let offset = hot &- currentPage.base
-        if offset >= currentSpan || offset % UInt(blockSize) != 0 { return "P5: it is not on the current page" }
-        let index = Int(offset) / blockSize
-        if currentPage.words[index / 64] & 1 << UInt64(index % 64) == 0 { return "P5: its bit is 0" }
-        if currentPage.record.pointee.live < drainLevel { return "P5: too few blocks are live on its page" }
-        return allocated - freed <= releaseLevel ? "P5: too few blocks are live" : nil
-    }
-
-    private func brokenRooms(withRoom: Int) -> String? {
-        for index in 0..<rooms.count {
-            let page = rooms[index]
-            if page.record.pointee.roomIndex != index { return "a page has another place among the rooms" }
-            if index > 0, rooms[(index - 1) / 2].record.pointee.age > page.record.pointee.age {
-                return "the rooms are no heap"
+        guard let page = map.find(hot) else { return "P5: the hot block is on no page" }
+        let offset = Int(hot - page.base)
+        if offset % blockSize != 0 { return "P5: it is no block" }
+        if page.words[offset / blockSize / 64] & 1 << UInt64(offset / blockSize % 64) == 0 { return "P5: its bit is 0" }
+        if bits <= calmLevel { return "P5: too few blocks are live" }
+        if hotIsFree, page != currentPage {
+            if pages.withRoom.contains(page.record.pointee.index) { return "P5: its page has other room" }
+            if currentPage != noPage, currentPage.record.pointee.index < page.record.pointee.index {
+                return "P5: its page is not the oldest"
             }
         }
-        let isCurrentFull = currentPage != noPage && currentPage.record.pointee.live == blocksPerPage
-        if rooms.count != withRoom + (isCurrentFull ? 1 : 0) { return "P1: \(rooms.count) rooms, \(withRoom) pages" }
-        if currentSpan != (currentPage == noPage ? 0 : UInt(pageSize)) { return "the current page's span" }
-        if rooms.count == 0 { return currentPage == noPage ? nil : "P2: a page is current and has no room" }
-        if currentPage != rooms[0] { return "P2: the oldest page is not current" }
-        let distance = currentWord - currentPage.words
-        if distance < 0 || distance >= currentPage.record.pointee.freshWord { return "P2: the word is another page's" }
-        if currentWordBase != currentPage.base + UInt(distance * 64 * blockSize) { return "P2: the word's base" }
+        return nil
+    }
+
+    private func brokenRelease() -> String? {
+        guard pages.count > 1, liveCount * 4 <= pages.count * blocksPerPage else { return nil }
+        for index in 0..<pages.end {
+            if let page = pages[index], isWithoutLive(page) { return "a page without a live block was kept" }
+        }
         return nil
     }
 }

@@ -1,15 +1,17 @@
-// What happens when a word fills, a page fills or drains, and when pages come and go. The invariants are in
-// FixedBlockAllocator.swift.
+// What happens when a word fills or gets room, a page drains, and when pages come and go. The invariants are in
+// BlockPage.swift and FixedBlockAllocator.swift.
 
 import AllocatorCore
 
-/// What is current where no page has room: a word without a 0 bit.
+/// What is current where no page is: a word without a 0 bit.
 @usableFromInline
 nonisolated(unsafe) let noPage: BlockPageReference = {
-    let page = BlockPage.make(base: 0, blocks: 1, age: 0)!
+    let page = BlockPage.make(base: 0, blocks: 1)!
     page.words[0] = ~0
     return page
 }()
+
+// MARK: - Allocating
 
 extension FixedBlockAllocator {
     /// Allocates where the current word has no room, or refuses.
@@ -30,76 +32,20 @@ extension FixedBlockAllocator {
         return block
     }
 
-    /// Makes a word with room current: of the current page, else of the next page with room, else of a new page. False
+    /// Makes a word with room current: of the current page, else of the oldest page with room, else of a new page. False
     /// where upstream or malloc has no memory; nothing has changed then.
     private func findRoom() -> Bool {
         if currentPage != noPage {
-            if let next = currentPage.takeWord(blocks: blocksPerPage) {
-                setCurrentWord(next)
+            let page = currentPage
+            leaveCurrentPage()
+            if pages.withRoom.contains(page.record.pointee.index) {
+                enter(page)
                 return true
             }
-            // P1: it has no free block any more.
-            rooms.removeByAge(currentPage)
-            haveNoCurrentPage()
         }
-        if rooms.count == 0, !addPage() { return false }
-        enterOldestPage()
+        if pages.oldestWithRoom == nil, !addPage() { return false }
+        enter(pages.oldestWithRoom!)
         return true
-    }
-
-    var liveCount: Int { allocated - freed - (hotIsFree ? 1 : 0) }
-
-    /// P5, after a change of what it is held against.
-    private func coolDownIfNeeded() {
-        guard hot != 0 else { return }
-        if currentPage.record.pointee.live >= drainLevel, allocated - freed > releaseLevel { return }
-        coolDown()
-        if pages.count > 1, currentPage.record.pointee.live == 0 { listAsDrained(currentPage) }
-    }
-
-    /// Has no hot block any more: P5 would not hold for it. Its bit is cleared if it is free.
-    private func coolDown() {
-        if hotIsFree {
-            hotIsFree = false
-            freed += 1
-            let index = Int((hot - currentPage.base) / UInt(blockSize))
-            let word = currentPage.words + index / 64
-            let wasFull = word.pointee == ~0
-            word.pointee ^= 1 << UInt64(index % 64)
-            currentPage.record.pointee.live -= 1
-            if wasFull, word != currentWord { currentPage.pushWord(index / 64, blocks: blocksPerPage) }
-        }
-        hot = 0
-    }
-
-    private func haveNoCurrentPage() {
-        hot = 0
-        currentPage = noPage
-        currentSpan = 0
-        currentWord = noPage.words
-    }
-
-    private func setCurrentWord(_ word: Int) {
-        currentWord = currentPage.words + word
-        currentWordBase = currentPage.base + UInt(word * 64 * blockSize)
-    }
-
-    /// Leaves the current page: W3, its current word goes to the stack if it has room; P1, a full page is not in `rooms`.
-    private func leaveCurrentPage() {
-        guard currentPage != noPage else { return }
-        coolDown()
-        if currentWord.pointee != ~0 { currentPage.pushWord(currentWord - currentPage.words, blocks: blocksPerPage) }
-        if currentPage.record.pointee.live == blocksPerPage { rooms.removeByAge(currentPage) }
-        haveNoCurrentPage()
-    }
-
-    /// P2: makes the oldest page with room the current one.
-    private func enterOldestPage() {
-        guard rooms.count > 0 else { return }
-        currentPage = rooms[0]
-        currentSpan = UInt(pageSize)
-        // P1, W3: it has a free block, and so a word to take.
-        setCurrentWord(currentPage.takeWord(blocks: blocksPerPage)!)
     }
 
     private func addPage() -> Bool {
@@ -107,42 +53,121 @@ extension FixedBlockAllocator {
         guard let memory = upstream.tryAllocate(byteCount: pageSize, alignment: alignment)?.baseAddress else {
             return false
         }
-        let count = pages.count + 1
-        guard map.reserve(), rooms.reserve(count), drained.reserve(count), pages.reserve(count),
-            let page = BlockPage.make(base: UInt(bitPattern: memory), blocks: blocksPerPage, age: nextAge)
+        guard map.reserve(), pages.reserve(), drained.reserve(pages.count + 1),
+            let page = BlockPage.make(base: UInt(bitPattern: memory), blocks: blocksPerPage)
         else {
             upstream.deallocate(memory)
             return false
         }
-        nextAge += 1
-        page.record.pointee.index = pages.count
+        // P3 asks for the list as soon as a page is not the only one.
+        if pages.count == 1, let only = pages[pages.end - 1], isEmpty(only) { listAsDrained(only) }
         pages.append(page)
         map.insert(page)
-        rooms.insertByAge(page)
-        // P3 asks for the list as soon as a page is not the only one.
-        if pages.count == 2, pages[0].record.pointee.live == 0 { listAsDrained(pages[0]) }
-        setLevels()
+        setLevel()
         return true
     }
+}
 
-    /// What a free leaves to be done: a word that got room, a page that drained, pages that may go back.
+// MARK: - The current page
+
+extension FixedBlockAllocator {
+    /// W2, W3: its current word is one of its words again. P1: a page without room is not among those with room.
+    private func leaveCurrentPage() {
+        let page = currentPage
+        guard page != noPage else { return }
+        let word = currentWord - page.words
+        page.record.pointee.live += page.bitCount(word, blocksPerPage)
+        let tree = page.wordsWithRoom(blocksPerPage)
+        if currentWord.pointee != ~0 { tree.insert(word) }
+        if tree.first == nil { pages.withRoom.remove(page.record.pointee.index) }
+        haveNoCurrentPage()
+    }
+
+    private func enter(_ page: BlockPageReference) {
+        let tree = page.wordsWithRoom(blocksPerPage)
+        // P1: it has room.
+        let word = tree.first!
+        tree.remove(word)
+        page.record.pointee.live -= page.bitCount(word, blocksPerPage)
+        currentPage = page
+        currentSpan = UInt(pageSize)
+        currentWord = page.words + word
+        currentWordBase = page.base + UInt(word * 64 * blockSize)
+        currentPadding = BlockPage.padding(word, blocksPerPage)
+    }
+
+    private func haveNoCurrentPage() {
+        currentPage = noPage
+        currentSpan = 0
+        currentWord = noPage.words
+    }
+
+    private func isEmpty(_ page: BlockPageReference) -> Bool {
+        page.record.pointee.live == 0 && (page != currentPage || currentWord.pointee == currentPadding)
+    }
+}
+
+// MARK: - Freeing
+
+extension FixedBlockAllocator {
+    /// Frees a block of a word that has no room.
     @usableFromInline @inline(never)
-    func settle(_ page: BlockPageReference, word: Int, wasFull: Bool) {
-        if wasFull, page.words + word != currentWord {
-            page.pushWord(word, blocks: blocksPerPage)
-            if page.record.pointee.roomIndex < 0 {
-                rooms.insertByAge(page)
-                if page != currentPage, rooms[0] == page {
-                    leaveCurrentPage()
-                    enterOldestPage()
+    func freeInFullWord(_ page: BlockPageReference, _ index: Int, _ address: UInt) {
+        if bits > peak { peak = bits }
+        if page != currentPage {
+            let isOlder = currentPage == noPage || page.record.pointee.index < currentPage.record.pointee.index
+            if isOlder, !pages.withRoom.contains(page.record.pointee.index) {
+                // It would be the only room of the oldest page with room, and so the next block to be allocated: P5.
+                if !hotIsFree, bits > calmLevel {
+                    hot = address
+                    hotIsFree = true
+                    return
                 }
+                coolDown()
             }
         }
-        if pages.count > 1 {
-            coolDownIfNeeded()
-            if page.record.pointee.live == 0 { listAsDrained(page) }
-            giveBackDrainedPages()
+        clearBit(page, index)
+        settle(page)
+    }
+
+    /// Clears a block's bit, whichever its word.
+    private func clearBit(_ page: BlockPageReference, _ index: Int) {
+        let word = page.words + index / 64
+        let wasFull = word.pointee == ~0
+        word.pointee ^= 1 << UInt64(index % 64)
+        bits -= 1
+        freed += 1
+        if word == currentWord { return }
+        page.record.pointee.live -= 1
+        guard wasFull else { return }
+        page.wordsWithRoom(blocksPerPage).insert(index / 64)
+        if page == currentPage || pages.withRoom.contains(page.record.pointee.index) { return }
+        pages.withRoom.insert(page.record.pointee.index)
+        // P2: the oldest page with room is current.
+        if currentPage == noPage || page.record.pointee.index < currentPage.record.pointee.index {
+            leaveCurrentPage()
+            enter(page)
         }
+    }
+
+    /// What a free may leave to be done: a page that drained, pages that may go back.
+    @usableFromInline @inline(never)
+    func settle(_ page: BlockPageReference) {
+        guard pages.count > 1 else { return }
+        if hot != 0, bits <= calmLevel { coolDown() }
+        if isEmpty(page) { listAsDrained(page) }
+        giveBackDrainedPages()
+    }
+
+    /// Has no hot block any more: P5 would not hold for it. Its bit is cleared if it is free.
+    private func coolDown() {
+        if hotIsFree {
+            hotIsFree = false
+            let page = map.find(hot)!
+            clearBit(page, Int(hot - page.base) / blockSize)
+            if pages.count > 1, isEmpty(page) { listAsDrained(page) }
+        }
+        hot = 0
     }
 
     private func listAsDrained(_ page: BlockPageReference) {
@@ -153,81 +178,83 @@ extension FixedBlockAllocator {
 
     /// Gives drained pages back for as long as three quarters of all blocks are free and there is more than one page.
     private func giveBackDrainedPages() {
-        while pages.count > 1, let page = drained.last, mayGiveBackPage {
+        guard drained.count > 0 else { return }
+        while pages.count > 1, let page = drained.last, liveCount <= pages.count * blocksPerPage / 4 {
             drained.removeLast()
             page.record.pointee.isListedDrained = false
-            if page.record.pointee.live == 0 { giveBack(page) }
+            if isEmpty(page) { giveBack(page) }
         }
-        setLevels()
+        setLevel()
     }
 
-    private var mayGiveBackPage: Bool { liveCount <= pages.count * blocksPerPage / 4 }
+    var liveCount: Int { bits - (hotIsFree ? 1 : 0) }
 
-    private func setLevels() {
-        let mayRelease = pages.count > 1 && drained.count > 0
-        releaseLevel = mayRelease ? pages.count * blocksPerPage / 4 + 1 : 0
-        drainLevel = pages.count > 1 ? 2 : 0
-        coolDownIfNeeded()
+    private func setLevel() {
+        calmLevel = pages.count > 1 ? pages.count * blocksPerPage / 4 + 1 : 0
+        if hot != 0, bits <= calmLevel { coolDown() }
     }
 
     private func giveBack(_ page: BlockPageReference) {
-        let wasCurrent = page == currentPage
-        if wasCurrent {
+        if page == currentPage {
             haveNoCurrentPage()
+            pages.remove(page)
+            if let oldest = pages.oldestWithRoom { enter(oldest) }
+        } else {
+            pages.remove(page)
         }
-        if page.record.pointee.roomIndex >= 0 { rooms.removeByAge(page) }
         map.remove(page)
-        let moved = pages.removeLast()
-        if moved != page {
-            pages[page.record.pointee.index] = moved
-            moved.record.pointee.index = page.record.pointee.index
-        }
         upstream.deallocate(UnsafeMutableRawPointer(bitPattern: page.base)!)
         page.free()
-        if wasCurrent { enterOldestPage() }
     }
+}
 
+// MARK: - All pages at once
+
+extension FixedBlockAllocator {
     /// Gives every page back, whatever is live, and the records.
     func giveBackAllPages() {
-        if hotIsFree { freed += 1 }
-        hotIsFree = false
-        haveNoCurrentPage()
-        while pages.count > 0 {
-            let page = pages.removeLast()
+        forgetAllBlocks()
+        for index in 0..<pages.end {
+            guard let page = pages[index] else { continue }
             upstream.deallocate(UnsafeMutableRawPointer(bitPattern: page.base)!)
             page.free()
         }
         map.free()
-        rooms.free()
         pages.free()
         drained.free()
-        setLevels()
+        setLevel()
     }
 
     /// Frees every block, keeps the oldest page and gives the others back.
     func emptyAllPages() {
-        guard pages.count > 0 else { return }
-        var oldest = pages[0]
-        for index in 1..<pages.count where pages[index].record.pointee.age < oldest.record.pointee.age {
-            oldest = pages[index]
-        }
-        haveNoCurrentPage()
-        rooms.removeAll()
-        drained.removeAll()
-        map.removeAll()
-        while pages.count > 0 {
-            let page = pages.removeLast()
-            if page == oldest { continue }
+        forgetAllBlocks()
+        var oldest: BlockPageReference?
+        for index in 0..<pages.end {
+            guard let page = pages[index] else { continue }
+            if oldest == nil {
+                oldest = page
+                continue
+            }
             upstream.deallocate(UnsafeMutableRawPointer(bitPattern: page.base)!)
             page.free()
         }
-        oldest.clearWords(blocks: blocksPerPage)
-        oldest.record.pointee.index = 0
+        guard let oldest else { return }
+        pages.removeAll()
+        drained.removeAll()
+        map.removeAll()
+        oldest.clearWords(blocksPerPage)
         oldest.record.pointee.isListedDrained = false
         pages.append(oldest)
         map.insert(oldest)
-        rooms.insertByAge(oldest)
-        enterOldestPage()
-        setLevels()
+        setLevel()
+    }
+
+    private func forgetAllBlocks() {
+        if bits > peak { peak = bits }
+        freed += bits
+        bits = 0
+        hot = 0
+        hotIsFree = false
+        haveNoCurrentPage()
     }
 }

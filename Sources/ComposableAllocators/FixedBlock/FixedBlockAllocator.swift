@@ -4,23 +4,23 @@
 // every pointer into a block, and memory that is free is never touched. An address leads to its page through a hash table
 // (PageMap.swift), after a look at the page that is current.
 //
-// P1. A page with a free block is in `rooms`, a heap by age. A page without one may be there only while it is current.
-// P2. The current page is the oldest in `rooms`, and the current word is one of its; both are "none" where no page has room.
+// P1. The pages with room are marked in `pages.withRoom`; a page without may be marked only while it is current.
+// P2. A page that is current is the oldest with room, and the current word is one of its words.
 // P3. A page without a live block is on the list of drained pages, if it is not the only page. A page on the list may
 //     have live blocks again: whoever looks takes it off.
-// P4. `drainLevel` is 2 where there is more than one page, else 0. `releaseLevel` is a quarter of all blocks plus one where a
-//     page may be on the list and there is more than one, else 0. A free that leaves fewer bits than `drainLevel` set on
-//     its page, or no more than `releaseLevel` in all, looks whether pages go back.
-// P5. `hot` is 0, or the last block that was allocated from a word: it is on the current page, its bit is 1, at least
-//     `drainLevel` bits are 1 on that page, and more than `releaseLevel` in all. So no page goes back when it is freed. It
-//     is live unless `hotIsFree`; no other free block's bit is 1.
+// P4. `bits` is the number of all bits that stand for blocks and are 1. `calmLevel` is a quarter of all blocks plus one where
+//     there is more than one page, else 0: no page goes back while more bits than that are 1, and a free that leaves no
+//     more looks whether one does.
+// P5. `hot` is 0, or a block whose bit is 1, and then more than `calmLevel` bits are 1. It is the last block that was
+//     allocated from a word, or, while it is free, the only free block of a page that is older than the current one. It is
+//     live unless `hotIsFree`; no other free block's bit is 1. So it is the next block to be allocated when it is free.
 //
 // The hot block makes a block that is freed before the next one is allocated cost next to nothing: no bit changes, and no
 // address is computed from a value that was just stored.
 //
-// Cost: the hot block takes 6 instructions to allocate and 6 to free; another about 25 to allocate and 30 to free where
-// the current word has room and the page is current. A word that fills or gets room takes some more, O(1); a page that
-// does, O(log pages).
+// Cost: the hot block takes 6 instructions to allocate and 6 to free; another about 20 to allocate and 35 to free where
+// the current word has room and the page is current. A word that fills or gets room, and a page that does, take some more:
+// O(log64 of the blocks in a page, and of the pages).
 // Thread-safety: none. `Synchronized` and `PerThread` add it.
 
 public import AllocatorCore
@@ -49,6 +49,8 @@ public final class FixedBlockAllocator<Upstream: Allocator> {
 
     // What the hit paths need.
     @exclusivity(unchecked) @usableFromInline var currentWord: UnsafeMutablePointer<UInt64>
+    /// W1, of the current word.
+    @exclusivity(unchecked) @usableFromInline var currentPadding: UInt64 = 0
     /// The address of the current word's first block.
     @exclusivity(unchecked) @usableFromInline var currentWordBase: UInt = 0
     @exclusivity(unchecked) @usableFromInline var currentPage: BlockPageReference
@@ -58,22 +60,19 @@ public final class FixedBlockAllocator<Upstream: Allocator> {
     @exclusivity(unchecked) @usableFromInline var hotIsFree = false
     /// How often the hot block was allocated again.
     @exclusivity(unchecked) @usableFromInline var reused = 0
-    /// Bits set, and bits cleared, since the beginning.
-    @exclusivity(unchecked) @usableFromInline var allocated = 0
+    @exclusivity(unchecked) @usableFromInline var bits = 0
+    /// Bits cleared since the beginning.
     @exclusivity(unchecked) @usableFromInline var freed = 0
-    /// The most blocks that were ever live at once.
+    /// The most bits seen by a free, before it: the most blocks that were ever live, or fewer than are now.
     @exclusivity(unchecked) @usableFromInline var peak = 0
-    @exclusivity(unchecked) @usableFromInline var drainLevel = 0
-    @exclusivity(unchecked) @usableFromInline var releaseLevel = 0
+    @exclusivity(unchecked) @usableFromInline var calmLevel = 0
     /// 2^63 / blockSize, rounded up: with it, a division is a multiplication.
     @usableFromInline let reciprocal: UInt
     @exclusivity(unchecked) @usableFromInline var map: PageMap
 
     @usableFromInline let blocksPerPage: Int
-    @exclusivity(unchecked) var rooms = PageList()
-    @exclusivity(unchecked) var pages = PageList()
+    @exclusivity(unchecked) var pages = PagesByAge()
     @exclusivity(unchecked) var drained = PageList()
-    @exclusivity(unchecked) var nextAge: UInt = 0
     /// Where pages come from. The last field, so that the others' offsets are constants where the type is not known.
     public let upstream: Upstream
 
@@ -105,8 +104,8 @@ public final class FixedBlockAllocator<Upstream: Allocator> {
             throw wrong("pageSize", pageSize, "a multiple of blockSize (\(blockSize)), and not 0")
         }
         let (high, low) = pageSize.multipliedFullWidth(by: blockSize)
-        guard high == 0, low < 1 << 63, pageSize / blockSize <= 1 << 36 else {
-            throw wrong("pageSize", pageSize, "below 2^63 bytes when multiplied by blockSize, and at most 2^36 blocks")
+        guard high == 0, low < 1 << 63, pageSize / blockSize <= 1 << 30 else {
+            throw wrong("pageSize", pageSize, "below 2^63 bytes when multiplied by blockSize, and at most 2^30 blocks")
         }
         self.blockSize = blockSize
         self.alignment = alignment
@@ -173,14 +172,10 @@ extension FixedBlockAllocator: OwningAllocator, ResettableAllocator, ResizableAl
         guard word != ~0 else { return nil }
         // Sets the lowest 0 bit. W1: it stands for a free block.
         currentWord.pointee = word | (word &+ 1)
-        let liveOnPage = currentPage.record.pointee.live &+ 1
-        currentPage.record.pointee.live = liveOnPage
-        allocated &+= 1
-        // The hot block never adds to the peak: it was live when its bit was set.
-        let live = allocated &- freed
-        if live > peak { peak = live }
+        let bits = self.bits &+ 1
+        self.bits = bits
         let address = currentWordBase &+ UInt(bitPattern: (~word).trailingZeroBitCount &* blockSize)
-        hot = liveOnPage >= drainLevel && live > releaseLevel ? address : 0
+        hot = bits > calmLevel ? address : 0
         return address
     }
 
@@ -198,24 +193,37 @@ extension FixedBlockAllocator: OwningAllocator, ResettableAllocator, ResizableAl
             guard let found = map.find(address) else { return false }
             page = found
         }
-        let offset = address &- page.base
-        let index = (offset &* 2).multipliedFullWidth(by: reciprocal).high
-        if index &* UInt(bitPattern: blockSize) != offset {
+        let twice = (address &- page.base) &* 2
+        let product = twice.multipliedFullWidth(by: reciprocal)
+        // Where the offset is a multiple of the block size, what the reciprocal is too large by is all that is left over,
+        // at most `twice`; elsewhere at least 2^64 / blockSize is, which is more (see the check of `pageSize`).
+        if product.low > twice {
             misuse("FixedBlockAllocator", pointer, "points into a block, not to its start")
         }
-        let word = page.words + Int(bitPattern: index &>> 6)
+        let index = Int(bitPattern: product.high)
+        let word = page.words + (index &>> 6)
         let before = word.pointee
-        let bit: UInt64 = 1 &<< UInt64(index & 63)
+        let bit: UInt64 = 1 &<< UInt64(truncatingIfNeeded: index)
         if before & bit == 0 {
             misuse("FixedBlockAllocator", pointer, "is not live: it was freed already, or never allocated")
         }
-        word.pointee = before ^ bit
-        let liveOnPage = page.record.pointee.live &- 1
-        page.record.pointee.live = liveOnPage
-        freed &+= 1
-        if before == ~0 || liveOnPage < drainLevel || allocated &- freed <= releaseLevel {
-            settle(page, word: Int(bitPattern: index &>> 6), wasFull: before == ~0)
+        if before == ~0 {
+            freeInFullWord(page, index, address)
+            return true
         }
+        let after = before ^ bit
+        word.pointee = after
+        freed &+= 1
+        let bits = self.bits
+        if bits > peak { peak = bits }
+        self.bits = bits &- 1
+        var isEmpty = after == currentPadding
+        if word != currentWord {
+            let live = page.record.pointee.live &- 1
+            page.record.pointee.live = live
+            isEmpty = live == 0
+        }
+        if isEmpty || bits &- 1 <= calmLevel { settle(page) }
         return true
     }
 
@@ -246,22 +254,20 @@ extension FixedBlockAllocator: OwningAllocator, ResettableAllocator, ResizableAl
     }
 
     /// Frees every block. The oldest page is kept for what comes next; O(pages).
-    public func freeAll() {
-        freed = allocated
-        hotIsFree = false
-        emptyAllPages()
-    }
+    public func freeAll() { emptyAllPages() }
 
     public var statistics: AllocatorStatistics {
         let live = liveCount
-        let total = allocated &+ reused
+        let total = freed &+ bits &+ reused
+        // The hot block was live at once with all whose bits are 1.
+        let peak = max(peak, bits)
         let records =
-            pages.count * BlockPage.recordByteCount(blocks: blocksPerPage) + map.byteCount + rooms.byteCount
-            + pages.byteCount + drained.byteCount
+            pages.count * BlockPage.recordByteCount(blocksPerPage) + map.byteCount + pages.byteCount
+            + drained.byteCount
         return AllocatorStatistics(
             liveBlocks: live, liveBytes: live * blockSize, peakBlocks: peak, peakBytes: peak * blockSize,
-            totalBlocks: total, totalBytes: total &* blockSize,
-            heldBytes: pages.count * pageSize + records, overheadBytes: records)
+            totalBlocks: total, totalBytes: total &* blockSize, heldBytes: pages.count * pageSize + records,
+            overheadBytes: records)
     }
 
     public func findLeaks() -> LeakError? { leakInStatistics(of: "FixedBlockAllocator") }

@@ -1,8 +1,9 @@
-// A growing array of pages whose memory comes from malloc, and whose growth can fail without loss: Swift's own arrays end
-// the program where there is no memory.
+// Lists of pages whose memory comes from malloc and whose growth can fail without loss: Swift's own arrays end the program
+// where there is no memory.
 
 import AllocatorCore
 
+/// A stack of pages.
 struct PageList {
     private(set) var count = 0
     private var capacity = 0
@@ -10,10 +11,7 @@ struct PageList {
 
     var byteCount: Int { capacity * MemoryLayout<BlockPageReference>.stride }
 
-    subscript(index: Int) -> BlockPageReference {
-        get { elements![index] }
-        nonmutating set { elements![index] = newValue }
-    }
+    subscript(index: Int) -> BlockPageReference { elements![index] }
 
     var last: BlockPageReference? { count == 0 ? nil : elements![count - 1] }
 
@@ -41,11 +39,7 @@ struct PageList {
         count += 1
     }
 
-    @discardableResult
-    mutating func removeLast() -> BlockPageReference {
-        count -= 1
-        return elements![count]
-    }
+    mutating func removeLast() { count -= 1 }
 
     mutating func removeAll() { count = 0 }
 
@@ -55,54 +49,90 @@ struct PageList {
     }
 }
 
-// MARK: - As a heap, the oldest page first
+/// The pages of a pool, in the order of their age, and which of them have room.
+///
+/// A page that is removed leaves a gap, so that the others keep their numbers; pages move together when the list is full
+/// and a quarter of it is gaps.
+struct PagesByAge {
+    private(set) var count = 0
+    /// Numbers in use, gaps included.
+    private(set) var end = 0
+    private var capacity = 0
+    private var slots: UnsafeMutablePointer<BlockPageReference?>?
+    /// The pages with room, by number.
+    private(set) var withRoom = BitTree(words: Self.noWords, count: 1)
 
-extension PageList {
-    /// Puts a page into the heap, which has room for it.
-    mutating func insertByAge(_ page: BlockPageReference) {
-        append(page)
-        page.record.pointee.roomIndex = count - 1
-        rise(count - 1)
-    }
+    nonisolated(unsafe) private static let noWords: UnsafeMutablePointer<UInt64> = {
+        let words = UnsafeMutablePointer<UInt64>.allocate(capacity: 1)
+        words.initialize(to: 0)
+        return words
+    }()
 
-    mutating func removeByAge(_ page: BlockPageReference) {
-        let hole = page.record.pointee.roomIndex
-        let moved = removeLast()
-        page.record.pointee.roomIndex = -1
-        if moved == page { return }
-        set(hole, moved)
-        rise(hole)
-        sink(moved.record.pointee.roomIndex)
-    }
+    var byteCount: Int { capacity == 0 ? 0 : capacity * 8 + BitTree.wordCount(capacity) * 8 }
 
-    private func set(_ index: Int, _ page: BlockPageReference) {
-        self[index] = page
-        page.record.pointee.roomIndex = index
-    }
+    subscript(index: Int) -> BlockPageReference? { slots![index] }
 
-    private func rise(_ start: Int) {
-        var index = start
-        let page = self[index]
-        while index > 0 {
-            let parent = self[(index - 1) / 2]
-            if parent.record.pointee.age < page.record.pointee.age { break }
-            set(index, parent)
-            index = (index - 1) / 2
+    /// The oldest page with room.
+    var oldestWithRoom: BlockPageReference? { withRoom.first.flatMap { slots![$0] } }
+
+    /// Makes room for one page more. False where there is no memory: nothing has changed then.
+    mutating func reserve() -> Bool {
+        if end < capacity { return true }
+        let newCapacity = count * 4 > capacity * 3 || capacity == 0 ? max(capacity * 2, 8) : capacity
+        let slotBytes = newCapacity * 8
+        let byteCount = slotBytes + BitTree.wordCount(newCapacity) * 8
+        guard let memory = SystemAllocator().tryAllocate(byteCount: byteCount, alignment: 16)?.baseAddress else {
+            return false
         }
-        set(index, page)
+        let fresh = memory.bindMemory(to: BlockPageReference?.self, capacity: newCapacity)
+        let tree = BitTree(
+            words: (memory + slotBytes).bindMemory(to: UInt64.self, capacity: BitTree.wordCount(newCapacity)),
+            count: newCapacity)
+        tree.removeAll()
+        var next = 0
+        for index in 0..<end {
+            guard let page = slots![index] else { continue }
+            fresh[next] = page
+            page.record.pointee.index = next
+            if withRoom.contains(index) { tree.insert(next) }
+            next += 1
+        }
+        slots.map { SystemAllocator().deallocate($0) }
+        slots = fresh
+        withRoom = tree
+        capacity = newCapacity
+        end = next
+        return true
     }
 
-    private func sink(_ start: Int) {
-        var index = start
-        let page = self[index]
-        while true {
-            var child = 2 * index + 1
-            if child >= count { break }
-            if child + 1 < count, self[child + 1].record.pointee.age < self[child].record.pointee.age { child += 1 }
-            if page.record.pointee.age < self[child].record.pointee.age { break }
-            set(index, self[child])
-            index = child
+    /// Adds the youngest page, for which there is room; it has room itself.
+    mutating func append(_ page: BlockPageReference) {
+        precondition(end < capacity)
+        slots![end] = page
+        page.record.pointee.index = end
+        withRoom.insert(end)
+        end += 1
+        count += 1
+    }
+
+    mutating func remove(_ page: BlockPageReference) {
+        withRoom.remove(page.record.pointee.index)
+        slots![page.record.pointee.index] = nil
+        count -= 1
+        while end > 0, slots![end - 1] == nil { end -= 1 }
+    }
+
+    mutating func removeAll() {
+        for index in 0..<end {
+            slots![index] = nil
+            withRoom.remove(index)
         }
-        set(index, page)
+        count = 0
+        end = 0
+    }
+
+    mutating func free() {
+        slots.map { SystemAllocator().deallocate($0) }
+        self = PagesByAge()
     }
 }
