@@ -131,6 +131,32 @@ import Testing
         try region.close()
     }
 
+    @Test func whatIsBehindAnAlignedBlockIsTheNextOnes() throws {
+        let region = try RegionAllocator()
+        let block = try region.allocate(byteCount: 32, alignment: 256)
+        let next = try region.allocate(byteCount: 32)
+        // The next one's header is between them.
+        #expect(next.baseAddress! == block.baseAddress! + 32 + 16)
+    }
+
+    @Test func aChildThatOutlivesItsParentsEndKeepsItsMemory() throws {
+        let source = PageSource()
+        let parent = try RegionAllocator(upstream: source)
+        do {
+            let child = RegionAllocator(childOf: parent)
+            let block = try child.allocate(byteCount: 100)
+            _ = try parent.allocate(byteCount: 100)
+            for index in block.indices { block[index] = 7 }
+            parent.releaseAll()
+            #expect(block.allSatisfy { $0 == 7 })
+            #expect(source.live.count == 1)
+        }
+        // Straight upstream: the parent has ended.
+        #expect(source.live.isEmpty)
+        #expect(parent.brokenInvariant() == nil)
+        #expect(parent.statistics.heldBytes == 0 && parent.statistics.liveBlocks == 0)
+    }
+
     @Test func worksAsGenericAndAsExistential() throws {
         func use(_ allocator: some Allocator) throws {
             let values = try allocator.allocate(copying: [1, 2, 3])

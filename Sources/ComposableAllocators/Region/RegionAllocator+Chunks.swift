@@ -147,7 +147,7 @@ extension RegionAllocator {
     }
 
     /// The end: gives everything upstream but what children have, who give it back when they end.
-    func releaseAll() {
+    package func releaseAll() {
         reset(keeping: 0)
         isAbandoned = lentBlocks > 0
     }

@@ -116,7 +116,7 @@ public final class RegionAllocator {
     }
 
     /// A child's allocator, whose chunks come from its parent and go back there.
-    init(childOf parent: RegionAllocator) {
+    package init(childOf parent: RegionAllocator) {
         initialChunkSize = parent.initialChunkSize
         maximumChunkSize = parent.maximumChunkSize
         keptByteCount = parent.keptByteCount
