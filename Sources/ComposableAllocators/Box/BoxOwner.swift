@@ -1,11 +1,12 @@
 // What a Box consists of: the address of its value, its allocator, and who knows how to give both back.
 //
-// A generic noncopyable struct must not have the deinit. With Swift 6.3 code of another module that does not know the
+// A deinit of a generic noncopyable struct cannot be relied on. With Swift 6.3 code of another module that does not know the
 // concrete type destroys through the value witness, which forgets the deinit where
 // - (debug) all stored properties are trivial: the runtime takes the whole type for trivial;
 // - (release) the layout depends on a generic parameter: the witness destroys the properties one by one instead.
-// This struct is not generic: its deinit runs in both. It finds the types again by a class's metatype, one word, so that
-// a Box needs no closure and no second block.
+// BoxOwner is not generic: its deinit runs in both. It finds the types again by a class's metatype, one word, so that a
+// Box needs no closure and no second block. That call ends in unspecialised code, 20 ns; so Box has a deinit nevertheless,
+// which the compiler specialises, and which disarms its owner. Where that one is lost, the owner's is not.
 //
 // Layout: an allocator of at most a word (a class, or an allocator without state) lies in `allocator`; a larger one in
 // the block, in front of the value:
@@ -80,6 +81,13 @@ enum BoxLayout<Value: ~Copyable, A: Allocator> {
             (value - offset).assumingMemoryBound(to: A.self).pointee
         }
     }
+
+    @inlinable @inline(__always)
+    static func destroy(_ value: UnsafeMutableRawPointer, allocator: UInt) {
+        let allocator = takeAllocator(allocator, inBlockOf: value)
+        value.assumingMemoryBound(to: Value.self).deinitialize(count: 1)
+        allocator.deallocate(value - offset)
+    }
 }
 
 /// Knows the types of a box by being a subclass; there are no instances.
@@ -98,16 +106,15 @@ class BoxContents {
 final class TypedBoxContents<Value: ~Copyable, A: Allocator>: BoxContents {
     @inlinable
     override class func destroy(_ value: UnsafeMutableRawPointer, allocator: UInt) {
-        let allocator = BoxLayout<Value, A>.takeAllocator(allocator, inBlockOf: value)
-        value.assumingMemoryBound(to: Value.self).deinitialize(count: 1)
-        allocator.deallocate(value - BoxLayout<Value, A>.offset)
+        BoxLayout<Value, A>.destroy(value, allocator: allocator)
     }
 }
 
 /// The part of a box that owns.
 @frozen @usableFromInline
 struct BoxOwner: ~Copyable {
-    @usableFromInline let value: UnsafeMutableRawPointer
+    /// Nil when the value was taken, or destroyed.
+    @usableFromInline var value: UnsafeMutableRawPointer?
     @usableFromInline let allocator: UInt
     @usableFromInline let contents: BoxContents.Type
 
@@ -120,14 +127,22 @@ struct BoxOwner: ~Copyable {
 
     @inlinable @inline(__always)
     deinit {
-        contents.destroy(value, allocator: allocator)
+        if let value { contents.destroy(value, allocator: allocator) }
+    }
+
+    /// Ends the owner and the ownership: the caller frees.
+    @inlinable @inline(__always)
+    consuming func end() -> (value: UnsafeMutableRawPointer, allocator: UInt)? {
+        let parts = value.map { ($0, allocator) }
+        discard self
+        return parts
     }
 
     /// Ends the ownership: the caller frees.
     @inlinable @inline(__always)
-    consuming func relinquish() -> (value: UnsafeMutableRawPointer, allocator: UInt) {
-        let parts = (value, allocator)
-        discard self
-        return parts
+    mutating func relinquish() -> (value: UnsafeMutableRawPointer, allocator: UInt)? {
+        guard let value else { return nil }
+        self.value = nil
+        return (value, allocator)
     }
 }

@@ -15,6 +15,8 @@ import Mallow
 struct Client {
     static func main() {
         checkBoxes()
+        checkRegions()
+        checkPools()
         print(failures == 0 ? "every value ended once and every block was freed" : "\(failures) failures")
         exit(failures == 0 ? 0 : 1)
     }
