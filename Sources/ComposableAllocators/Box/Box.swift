@@ -1,8 +1,8 @@
 // One value in memory of any allocator, with an owner that the compiler checks.
 //
 // Layout and invariants: BoxOwner.swift. Size: three words. Cost: one allocate and one deallocate of the allocator, all
-// inlined where the types are known, and a retain and a release of an allocator that is a class. Thread-safety: a box has one
-// owner at a time, so it may cross to another task where its value and its allocator may.
+// inlined where the types are known, and a retain and a release of an allocator that is a class. Thread-safety: a
+// box has one owner at a time, so it may cross to another task where its value and its allocator may.
 
 public import AllocatorCore
 
