@@ -4,7 +4,7 @@
 //
 //     let second = box.take()  // error: part of the message
 //
-// The comment is on the line of the diagnostic, or alone on the line above it. Every one must be met by an error, and every
+// The comment is on the line of the diagnostic, or alone on lines above it. Every one must be met by an error, and every
 // error must be named by one. The compiler finds wrong types first and stops there, before it looks at ownership and
 // lifetimes: a file has errors of one sort. Accepted/*.swift must compile without a warning.
 
@@ -120,11 +120,16 @@ struct Program: CustomTestStringConvertible, Sendable {
 
     private var expectations: [Expectation] {
         var found: [Expectation] = []
+        var above: [String] = []
         for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
-            guard let mark = line.range(of: "// error: ") else { continue }
-            let alone = line[..<mark.lowerBound].allSatisfy { $0 == " " }
-            let message = line[mark.upperBound...].trimmingCharacters(in: .whitespaces)
-            found.append(Expectation(line: index + (alone ? 2 : 1), message: message))
+            let mark = line.range(of: "// error: ")
+            let message = mark.map { line[$0.upperBound...].trimmingCharacters(in: .whitespaces) }
+            if let mark, let message, line[..<mark.lowerBound].allSatisfy({ $0 == " " }) {
+                above.append(message)
+                continue
+            }
+            found += (above + [message].compactMap { $0 }).map { Expectation(line: index + 1, message: $0) }
+            above = []
         }
         return found
     }
