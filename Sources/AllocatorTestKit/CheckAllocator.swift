@@ -84,7 +84,6 @@ struct Checker {
         } catch {
             throw violation(error, subject, [])
         }
-        try checkGoodSizes(make, largest, largestAlignment)
 
         var generator = SequenceGenerator(
             seed: seed, steps: steps, largestByteCount: largest, largestAlignment: largestAlignment, traits: traits,
@@ -95,6 +94,7 @@ struct Checker {
         try check(generator.zeroBytes(), small, make)
         try check(generator.sizes(), small, make)
         try check(generator.impossibleRequests(), small, make)
+        try checkGoodSizes(make, largest, largestAlignment)
         let distributions = SequenceGenerator.Sizes.allCases
         for number in 0..<sequences {
             try check(generator.random(distributions[number % distributions.count]), small, make)
@@ -148,7 +148,7 @@ struct Checker {
             // More than once, where it refuses by chance.
             for _ in 0..<(traits.refusesAtRandom ? 8 : 1) {
                 if let block = allocator.tryAllocate(byteCount: byteCount, alignment: 1) {
-                    allocator.deallocate(block)
+                    if let base = block.baseAddress { allocator.deallocate(base) }
                     return true
                 }
             }
@@ -176,8 +176,8 @@ struct Checker {
             for _ in 0..<(traits.refusesAtRandom ? 8 : 1) where block == nil {
                 block = allocator.tryAllocate(byteCount: 1, alignment: largest * 2)
             }
-            guard let block else { break }
-            allocator.deallocate(block)
+            guard let block, let base = block.baseAddress else { break }
+            allocator.deallocate(base)
             largest *= 2
         }
         return largest

@@ -116,6 +116,16 @@ struct SequenceRunner {
     private mutating func refused(_ byteCount: Int, _ alignment: Int) throws(Finding) {
         let request = "a request for \(byteCount) bytes, aligned to \(alignment),"
         try checkAccount("a refusal", as: .refusals)
+        if byteCount == 0, Self.isPowerOfTwo(alignment), alignment <= 8, !traits.refusesAtRandom,
+            subject.allocator.tryAllocate(byteCount: 1, alignment: alignment) != nil
+        {
+            throw Finding(.zeroBytes, "refusal", "\(request) was refused, and one for 1 byte was served")
+        }
+        if Self.isImpossible(byteCount, alignment) {
+            do throws(Finding) { try checkAllContents("after a refusal") } catch {
+                throw Finding(.refusals, error.subject, error.explanation)
+            }
+        }
         if traits.refusesAtRandom { return }
         if blocks.isEmpty, isAsNew || traits.reusesFreedMemory, byteCount <= smallByteCount, alignment == 1 {
             throw Finding(.refusals, "reuse", "\(request) was refused while nothing was live")
@@ -148,7 +158,7 @@ struct SequenceRunner {
         let clause: ContractViolation.Clause = byteCount == 0 ? .zeroBytes : .usableBytes
         guard let base = block.baseAddress else { throw Finding(clause, "address", "\(request) was given no address") }
         if UInt(bitPattern: base) & UInt(bitPattern: alignment - 1) != 0 {
-            throw Finding(clause, "alignment", "\(request) was given the address \(base)")
+            throw Finding(.usableBytes, "alignment", "\(request) was given the address \(base)")
         }
         if block.count < byteCount {
             throw Finding(clause, "count", "\(request) was given \(block.count) bytes")
@@ -283,8 +293,12 @@ struct SequenceRunner {
         } else if leakReporting == .everything || before != nil {
             throw Finding(.capabilities, "close", "\(expected.liveBlocks) blocks are live, and close() does not throw")
         }
-        try checkAccount("close()")
-        try checkAllContents("after close(), which must free nothing while blocks are live")
+        do throws(Finding) {
+            try checkAccount("close()")
+            try checkAllContents("after close(), which must free nothing while blocks are live")
+        } catch {
+            throw Finding(.capabilities, "close", error.explanation)
+        }
     }
 
     // MARK: - Checks
