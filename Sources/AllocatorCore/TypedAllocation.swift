@@ -11,9 +11,10 @@ extension Allocator where Self: ~Copyable {
         _ type: T.Type, count: Int
     ) throws(AllocationError) -> UnsafeMutableBufferPointer<T> {
         let (byteCount, overflow) = count.multipliedReportingOverflow(by: MemoryLayout<T>.stride)
-        // No allocator serves so much: each refuses in its own words.
+        // No allocator serves so much: each refuses in its own words. A product that wraps must not turn a negative count
+        // into a size that can be served.
         let block = try allocate(
-            byteCount: overflow && count > 0 ? .max : byteCount, alignment: MemoryLayout<T>.alignment)
+            byteCount: overflow ? (count > 0 ? .max : .min) : byteCount, alignment: MemoryLayout<T>.alignment)
         return UnsafeMutableBufferPointer(
             start: block.baseAddress.unsafelyUnwrapped.bindMemory(to: T.self, capacity: count), count: count)
     }
