@@ -41,11 +41,11 @@ import Testing
             if step % 97 == 0 {
                 var seen: [UInt: Int] = [:]
                 var visits = 0
-                func visit(_ address: UInt, _ value: Int) {
+                func see(_ address: UInt, _ value: Int) {
                     seen[address] = value
                     visits += 1
                 }
-                table.forEach(visit)
+                table.visit(see)
                 #expect(seen == model)
                 #expect(visits == model.count)
             }
@@ -57,8 +57,8 @@ import Testing
         #expect(table.byteCount == 0)
         #expect(table.find(16) == nil)
         #expect(remove(&table, 16) == nil)
-        func visit(_ address: UInt, _: UInt8) { Issue.record("\(address) is in an empty table") }
-        table.forEach(visit)
+        func see(_ address: UInt, _: UInt8) { Issue.record("\(address) is in an empty table") }
+        table.visit(see)
         #expect(insert(&table, 16, 1))
         #expect(table.byteCount == 16 * MemoryLayout<AddressTable<UInt8>.Entry>.stride)
         table.removeAll()
@@ -93,11 +93,11 @@ import Testing
         defer { table.removeAll() }
         for address in 1...20 as ClosedRange<UInt> { #expect(insert(&table, address, 0)) }
         var visited = 0
-        func visit(_: UInt, _: Int) throws {
+        func see(_: UInt, _: Int) throws {
             visited += 1
             if visited == 5 { throw Stop() }
         }
-        #expect(throws: Stop.self) { try table.forEach(visit) }
+        #expect(throws: Stop.self) { try table.visit(see) }
         #expect(visited == 5)
     }
 }

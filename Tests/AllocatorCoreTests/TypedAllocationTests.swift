@@ -27,7 +27,10 @@ import Testing
         #expect(allocator.trace.operations == [.allocate(id: 0, byteCount: 80, alignment: 4)])
         allocator.deallocate(buffer)
         let vectors = try allocator.allocate(SIMD8<Float>.self, count: 3)
-        #expect(UInt(bitPattern: vectors.baseAddress) % 32 == 0)
+        #expect(
+            allocator.trace.operations.last
+                == .allocate(id: 1, byteCount: 96, alignment: MemoryLayout<SIMD8<Float>>.alignment))
+        #expect(MemoryLayout<SIMD8<Float>>.alignment >= 16)
         allocator.deallocate(vectors)
         let none = try allocator.allocate(Int.self, count: 0)
         #expect(none.count == 0 && none.baseAddress != nil)
