@@ -5,8 +5,10 @@ import AllocatorTestKit
 import Testing
 
 @Suite struct SystemAllocatorTests {
-    @Test(arguments: 1...4 as ClosedRange<UInt64>) func keepsTheContract(seed: UInt64) throws {
-        try checkAllocator(seed: seed, maximumByteCount: 1 << 20, maximumAlignment: 1 << 16) { SystemAllocator() }
+    @Test(arguments: [1 << 6, 1 << 13, 1 << 18]) func keepsTheContract(maximumByteCount: Int) throws {
+        try checkAllocator(
+            seed: UInt64(maximumByteCount), steps: 200, maximumByteCount: maximumByteCount, maximumAlignment: 1 << 16
+        ) { SystemAllocator() }
     }
 
     @Test func keepsTheContractAmongThreads() throws {
