@@ -7,7 +7,7 @@
 //
 // A1. The list holds every live block, the youngest first, by the pointers that were handed out; 0 ends it both ways.
 // A2. The word (BlockPrefix.swift) holds the block's usable bytes, its alignment, and check bits made of its address and the
-//     arena's. A free clears it.
+//     arena's identity. A free clears it.
 // A3. A block that is freed must be where its neighbours, or the arena, say that it is.
 // A4. `wideBytes` is what live prefixes take beyond 24 bytes each.
 //
@@ -31,14 +31,20 @@ public import AllocatorCore
 /// Arenas that own blocks one by one are old; this one is what a Go library of allocators for C memory calls so.
 public final class ArenaAllocator<Upstream: Allocator> {
     public let upstream: Upstream
+    /// What check bits are made of. Not the object's address: the compiler puts an arena whose address is never taken, and
+    /// which does not leave its function, on the stack.
+    @usableFromInline let identity: UInt
     /// The youngest live block. A1.
     @exclusivity(unchecked) @usableFromInline var youngest: UInt = 0
     @exclusivity(unchecked) @usableFromInline var wideBytes = 0
     @exclusivity(unchecked) @usableFromInline var account = BlockAccount()
 
     /// Makes an arena, which takes no memory before the first request.
-    @inlinable
-    public init(upstream: Upstream) { self.upstream = upstream }
+    @inlinable @inline(__always)
+    public init(upstream: Upstream) {
+        self.upstream = upstream
+        identity = nextOwnerIdentity()
+    }
 
     @inlinable
     deinit { if youngest != 0 { freeAll() } }
@@ -83,13 +89,13 @@ extension ArenaAllocator: MeasuredAllocator, ResettableAllocator, SizeReportingA
         unlink(pointer)
         BlockPrefix.clear(before: pointer)
         account.remove(byteCount: prefix.size)
-        let offset = prefix.offset(words: Self.prefixWords)
-        wideBytes &-= offset &- Self.narrowOffset
-        upstream.deallocate(pointer - offset)
+        let back = prefix.back(words: Self.prefixWords)
+        if back != 0 &- Self.narrowOffset { wideBytes &+= back &+ Self.narrowOffset }
+        upstream.deallocate(pointer + back)
     }
 
     /// Frees every live block: O(live blocks).
-    @inlinable
+    @inlinable @inline(__always)
     public func freeAll() {
         account.removeAll()
         wideBytes = 0
@@ -99,7 +105,7 @@ extension ArenaAllocator: MeasuredAllocator, ResettableAllocator, SizeReportingA
             let prefix = BlockPrefix.read(before: pointer, owner: identity, of: "ArenaAllocator")
             address = Self.links(of: pointer).next
             BlockPrefix.clear(before: pointer)
-            upstream.deallocate(pointer - prefix.offset(words: Self.prefixWords))
+            upstream.deallocate(pointer + prefix.back(words: Self.prefixWords))
         }
     }
 
@@ -152,10 +158,6 @@ extension ArenaAllocator {
     @inlinable @inline(__always)
     static func offset(_ alignment: Int) -> Int { BlockPrefix.offset(words: prefixWords, alignment: alignment) }
 
-    /// What check bits are made of.
-    @inlinable @inline(__always)
-    var identity: UInt { UInt(bitPattern: ObjectIdentifier(self)) }
-
     @frozen @usableFromInline
     struct Links {
         @usableFromInline var previous: UInt
@@ -193,7 +195,9 @@ extension ArenaAllocator {
     func adopt(_ block: UnsafeMutableRawBufferPointer, alignment: Int) -> UnsafeMutableRawBufferPointer {
         let offset = Self.offset(alignment)
         let pointer = block.baseAddress.unsafelyUnwrapped + offset
-        let usable = min(block.count &- offset, BlockPrefix.largestSize)
+        let usable = block.count &- offset
+        // No address space has so much more than the request, which fits.
+        assert(usable <= BlockPrefix.largestSize)
         BlockPrefix.write(before: pointer, owner: identity, size: usable, alignment: alignment)
         let next = youngest
         Self.linksPointer(pointer).pointee = Links(previous: 0, next: next)

@@ -15,6 +15,7 @@
 // Cost: a multiplication and a comparison for the check; the offset is a constant where the alignment is.
 
 import AllocatorCore
+import Synchronization
 
 @frozen @usableFromInline
 struct BlockPrefix {
@@ -73,8 +74,8 @@ struct BlockPrefix {
     /// The prefix of a live block; ends the program where the pointer is none of the owner's. I1.
     @inlinable @inline(__always)
     static func read(before pointer: UnsafeRawPointer, owner: UInt, of allocator: StaticString) -> BlockPrefix {
-        guard UInt(bitPattern: pointer) & 7 == 0 else { misuse(allocator, pointer, "is not of this allocator") }
-        let word = lastWord(before: pointer).pointee
+        // A foreign pointer may be a multiple of anything.
+        let word = (pointer - wordByteCount).loadUnaligned(as: UInt.self)
         if word &>> 54 != checkBits(pointer, owner: owner) { notLive(allocator, pointer, word) }
         return BlockPrefix(word: word)
     }
@@ -92,6 +93,25 @@ struct BlockPrefix {
     @inlinable @inline(__always)
     var alignment: Int { 1 &<< Int(bitPattern: word &>> 48 & 63) }
 
+    /// From the block that was handed out back to upstream's, negative. A branch for the common alignments, which takes the
+    /// prefix out of the chain of what waits for what.
     @inlinable @inline(__always)
-    func offset(words: Int) -> Int { BlockPrefix.offset(words: words, alignment: alignment) }
+    func back(words: Int) -> Int {
+        if word &>> 48 & 63 == 3 { return 0 &- words &* BlockPrefix.wordByteCount }
+        return 0 &- BlockPrefix.offset(words: words, alignment: alignment)
+    }
+
+    @inlinable @inline(__always)
+    func offset(words: Int) -> Int { 0 &- back(words: words) }
+}
+
+private let lastOwnerIdentity = Atomic<UInt>(0)
+
+/// A number for an owner of prefixes, another for each. Threads that come at the same instant may get the same one, which
+/// only makes a foreign pointer less likely to be found: so no locked instruction.
+@usableFromInline @inline(never)
+func nextOwnerIdentity() -> UInt {
+    let next = lastOwnerIdentity.load(ordering: .relaxed) &+ 1
+    lastOwnerIdentity.store(next, ordering: .relaxed)
+    return next
 }

@@ -44,7 +44,7 @@ public final class QuotaAllocator<Upstream: Allocator> {
     public var limit: Int {
         get { limitInBytes }
         set {
-            precondition(newValue >= 0, "QuotaAllocator: limit is negative")
+            if newValue < 0 { negativeLimit(newValue) }
             limitInBytes = newValue
         }
     }
@@ -226,6 +226,9 @@ extension QuotaAllocator {
         account.enter(byteCount: usable)
         return UnsafeMutableRawBufferPointer(start: base + offset, count: usable)
     }
+
+    @usableFromInline @inline(never)
+    func negativeLimit(_ value: Int) -> Never { fatalError("QuotaAllocator: limit is \(value) and must be at least 0") }
 
     @usableFromInline @inline(never)
     func refuse(byteCount: Int, alignment: Int) -> AllocationError {
