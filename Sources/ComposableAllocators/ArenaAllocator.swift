@@ -102,7 +102,10 @@ extension ArenaAllocator: MeasuredAllocator, ResettableAllocator, SizeReportingA
         var address = youngest
         youngest = 0
         while let pointer = UnsafeMutableRawPointer(bitPattern: address) {
-            let prefix = BlockPrefix.read(before: pointer, owner: identity, of: "ArenaAllocator")
+            // The list is ours, so the check bits are looked at only where the word is none of the common ones, which is
+            // what bytes that were written over it are, 63 times in 64.
+            var prefix = BlockPrefix(word: BlockPrefix.lastWord(before: pointer).pointee)
+            if !prefix.isNarrow { prefix = .read(before: pointer, owner: identity, of: "ArenaAllocator") }
             address = Self.links(of: pointer).next
             BlockPrefix.clear(before: pointer)
             upstream.deallocate(pointer + prefix.back(words: Self.prefixWords))

@@ -93,11 +93,15 @@ struct BlockPrefix {
     @inlinable @inline(__always)
     var alignment: Int { 1 &<< Int(bitPattern: word &>> 48 & 63) }
 
+    /// Whether the alignment is 8 or less, so that there is no room before the words.
+    @inlinable @inline(__always)
+    var isNarrow: Bool { word &>> 48 & 63 == 3 }
+
     /// From the block that was handed out back to upstream's, negative. A branch for the common alignments, which takes the
     /// prefix out of the chain of what waits for what.
     @inlinable @inline(__always)
     func back(words: Int) -> Int {
-        if word &>> 48 & 63 == 3 { return 0 &- words &* BlockPrefix.wordByteCount }
+        if isNarrow { return 0 &- words &* BlockPrefix.wordByteCount }
         return 0 &- BlockPrefix.offset(words: words, alignment: alignment)
     }
 
