@@ -58,12 +58,19 @@ extension FallbackAllocator: Allocator {
     @inlinable @inline(__always)
     public func deallocate(_ pointer: UnsafeMutableRawPointer) { parts.deallocate(pointer, "FallbackAllocator") }
 
-    /// What either part gives at least, since which of them will serve is not known beforehand.
+    /// The primary's good size where it has one, else the secondary's: what is given while the primary has memory. A primary
+    /// that rounds sizes up says by that which it serves.
     @inlinable
     public func goodSize(for byteCount: Int, alignment: Int) -> Int {
-        min(
-            parts.goodSize(of: parts.first, for: byteCount, alignment: alignment),
-            parts.goodSize(of: parts.second, for: byteCount, alignment: alignment))
+        let good = parts.goodSize(of: parts.first, for: byteCount, alignment: alignment)
+        if good > byteCount { return good }
+        // The size itself: what the primary rounds up to, or what it does not serve?
+        if byteCount > 0,
+            parts.goodSize(of: parts.first, for: byteCount &- 1, alignment: alignment) == byteCount
+        {
+            return byteCount
+        }
+        return parts.goodSize(of: parts.second, for: byteCount, alignment: alignment)
     }
 
     public func findLeaks() -> LeakError? { parts.findLeaks() }
