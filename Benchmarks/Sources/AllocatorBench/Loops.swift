@@ -56,6 +56,18 @@ func temporary<A: Allocator>(_ allocator: A, _ input: Input) throws -> UInt64 {
     return bench_now() - start
 }
 
+/// The same where an `any Allocator` is opened once, for the whole loop, by a call of this function: not specialised, so
+/// that it does not know the allocator either.
+@inline(never) @_semantics("optimize.sil.specialize.generic.never")
+func temporaryOpened<A: Allocator>(_ allocator: A, _ input: Input) throws -> UInt64 {
+    let start = bench_now()
+    for step in 0..<input.count {
+        let block = use(try allocator.allocate(byteCount: 64, alignment: 16), step)
+        allocator.deallocate(block)
+    }
+    return bench_now() - start
+}
+
 /// Blocks of 8 bytes, then freed in the order in which they were allocated.
 @inline(never)
 func growShrink<A: Allocator>(_ allocator: A, _ input: Input) throws -> UInt64 {

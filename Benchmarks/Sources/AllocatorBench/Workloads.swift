@@ -8,6 +8,12 @@ let workloads: [Workload] = [
         name: "temporary", title: "a block of 64 bytes, allocated and freed", kind: BENCH_TEMPORARY, count: 200_000,
         contestants: {
             Contestant.pair("FixedBlock", { try pool(of: 64) }, generic: temporary, any: temporary)
+                + [
+                    Contestant(name: "FixedBlock (any, opened)", isMallow: true) {
+                        let allocator = hide(try pool(of: 64))
+                        return { try temporaryOpened(allocator, $0) }
+                    }
+                ]
                 + Contestant.pair("System", { SystemAllocator() }, generic: temporary, any: temporary)
         }),
     Workload(
@@ -21,7 +27,9 @@ let workloads: [Workload] = [
         name: "ladder", title: "4 bytes, every 10th 128, every 100th 512, freed at once; pages of 256 bytes and 2 KiB",
         kind: BENCH_LADDER, count: 200_000, sizes: ladderSizes(mediumEvery: 10, largeEvery: 100),
         contestants: {
-            Contestant.pair("Tiered", { try tieredLadder(256, 2048) }, generic: ladder, any: ladder)
+            Contestant.pair(
+                "Fallback", { try fallbackLadder(256, 2048) }, generic: ladder, any: ladder)
+                + Contestant.pair("Tiered", { try tieredLadder(256, 2048) }, generic: ladder, any: ladder)
         }),
     Workload(
         name: "ladder-grow",
@@ -30,7 +38,36 @@ let workloads: [Workload] = [
         sizes: ladderSizes(mediumEvery: 100, largeEvery: 1000),
         contestants: {
             Contestant.pair(
-                "Tiered", { try tieredLadder(1 << 20, 1 << 25) }, generic: ladderGrow, any: ladderGrow)
+                "Fallback", { try fallbackLadder(1 << 20, 1 << 25) }, generic: ladderGrow, any: ladderGrow)
+                + Contestant.pair(
+                    "Tiered", { try tieredLadder(1 << 20, 1 << 25) }, generic: ladderGrow, any: ladderGrow)
+        }),
+    Workload(
+        name: "arena-reused", title: "an arena over a pool: two blocks of 64 bytes, then all freed",
+        kind: BENCH_ARENA_REUSED, count: 200_000, blocksPerStep: 2,
+        contestants: {
+            Contestant.resettablePair(
+                "Arena over FixedBlock", { ArenaAllocator(upstream: try arenaPool()) }, generic: twoBlocks,
+                any: twoBlocks)
+                + Contestant.resettablePair(
+                    "RegionAllocator", { try RegionAllocator() }, generic: twoBlocks, any: twoBlocks)
+        }),
+    Workload(
+        name: "arena-new", title: "the same, with a new arena each time", kind: BENCH_ARENA_NEW, count: 200_000,
+        blocksPerStep: 2,
+        contestants: {
+            [
+                Contestant(name: "Arena over FixedBlock", isMallow: true) {
+                    let pool = try arenaPool()
+                    return { try twoBlocksInNew({ ArenaAllocator(upstream: pool) }, $0) }
+                },
+                Contestant(name: "Arena over FixedBlock (any)", isMallow: true) {
+                    let pool = try arenaPool()
+                    return {
+                        try twoBlocksInNew({ ResettableThroughAny(base: hide(ArenaAllocator(upstream: pool))) }, $0)
+                    }
+                },
+            ]
         }),
     Workload(
         name: "random-order", title: "a million blocks of 64 bytes, then freed in random order",
@@ -80,6 +117,20 @@ func ladderSizes(mediumEvery: Int, largeEvery: Int) -> [UInt32] {
 }
 
 typealias Pool = FixedBlockAllocator<SystemAllocator>
+
+/// A pool for the blocks that an arena takes for its own of 64 bytes.
+func arenaPool() throws -> Pool {
+    try pool(of: ArenaAllocator<Pool>.upstreamByteCount(for: 64, alignment: 16))
+}
+
+/// Blocks of 8 and of 256 bytes, in pages of so many bytes, and the system for what is larger.
+func fallbackLadder(
+    _ smallPage: Int, _ mediumPage: Int
+) throws -> FallbackAllocator<Pool, FallbackAllocator<Pool, SystemAllocator>> {
+    FallbackAllocator(
+        primary: try pool(of: 8, pageSize: smallPage),
+        secondary: FallbackAllocator(primary: try pool(of: 256, pageSize: mediumPage), secondary: SystemAllocator()))
+}
 
 func tieredLadder(_ smallPage: Int, _ mediumPage: Int) throws -> TieredAllocator<SystemAllocator> {
     try TieredAllocator(tiers: [
