@@ -59,13 +59,11 @@ let workloads: [Workload] = [
             [
                 Contestant(name: "Arena over FixedBlock", isMallow: true) {
                     let pool = try arenaPool()
-                    return { try twoBlocksInNew({ ArenaAllocator(upstream: pool) }, $0) }
+                    return { try twoBlocksInNew(pool, $0) }
                 },
                 Contestant(name: "Arena over FixedBlock (any)", isMallow: true) {
-                    let pool = try arenaPool()
-                    return {
-                        try twoBlocksInNew({ ResettableThroughAny(base: hide(ArenaAllocator(upstream: pool))) }, $0)
-                    }
+                    let pool = hide(try arenaPool())
+                    return { try twoBlocksInNewThroughAny(pool, $0) }
                 },
             ]
         }),
@@ -120,7 +118,7 @@ typealias Pool = FixedBlockAllocator<SystemAllocator>
 
 /// A pool for the blocks that an arena takes for its own of 64 bytes.
 func arenaPool() throws -> Pool {
-    try pool(of: ArenaAllocator<Pool>.upstreamByteCount(for: 64, alignment: 16))
+    try pool(of: ArenaAllocator<Pool>.upstreamByteCount(for: 64))
 }
 
 /// Blocks of 8 and of 256 bytes, in pages of so many bytes, and the system for what is larger.

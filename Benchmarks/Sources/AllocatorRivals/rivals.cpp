@@ -58,13 +58,13 @@ std::vector<Maker> rivals(bench_workload workload) {
         break;
     case BENCH_ARENA_REUSED:
         add(rival<TwoBlocks<Malloc>>("glibc"));
-        add(rival<TwoBlocksArenaReused<Monotonic<16>>>("monotonic"));
-        add(rival<TwoBlocksArenaReused<MonotonicInBuffer<16, 256>>>("monotonic in buffer"));
+        add(rival<TwoBlocksArenaReused<Monotonic<8>>>("monotonic"));
+        add(rival<TwoBlocksArenaReused<MonotonicInBuffer<8, 256>>>("monotonic in buffer"));
         break;
     case BENCH_ARENA_NEW:
         add(rival<TwoBlocks<Malloc>>("glibc"));
-        add(rival<TwoBlocksArenaNew<Monotonic<16>>>("monotonic"));
-        add(rival<TwoBlocksArenaNew<MonotonicOnStack<16, 256>>>("monotonic in buffer"));
+        add(rival<TwoBlocksArenaNew<Monotonic<8>>>("monotonic"));
+        add(rival<TwoBlocksArenaNew<MonotonicOnStack<8, 256>>>("monotonic in buffer"));
         break;
     case BENCH_RANDOM_ORDER:
         add(rival<RandomOrder<Malloc>>("glibc"));
