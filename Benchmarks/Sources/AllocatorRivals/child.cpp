@@ -15,7 +15,8 @@ bool bench_in_child(void (*body)(void *, bench_result *), void *context, bench_r
         _exit(0);
     }
     int status = -1;
-    const bool ended = child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    const bool ended = child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) &&
+                       WEXITSTATUS(status) == 0;
     if (ended) *result = *static_cast<bench_result *>(shared);
     munmap(shared, sizeof(bench_result));
     return ended;

@@ -17,8 +17,8 @@ struct Malloc {
     void deallocate(void *block, size_t) { free(block); }
 };
 
-/// A pool resource with its standard options: chunks that grow geometrically. `alignment` is what the requests need: the
-/// resource rounds a block up to it.
+/// A pool resource with its standard options: chunks that grow geometrically. `alignment` is what the requests need:
+/// the resource rounds a block up to it.
 template <class Resource, size_t alignment> struct Pmr {
     Resource resource;
     void begin() {}

@@ -1,8 +1,8 @@
-// The workloads, as templates over the memory that they use. Loops.swift of AllocatorBench holds the same loops, line by
-// line, over Mallow's allocators.
+// The workloads, as templates over the memory that they use. Loops.swift of AllocatorBench holds the same loops, line
+// by line, over Mallow's allocators.
 //
-// A Memory has `void *allocate(size_t)` and `void deallocate(void *, size_t)`; an arena has `allocate` and `reset`. Every
-// block is written once: memory that nobody touches costs nothing.
+// A Memory has `void *allocate(size_t)`, `void deallocate(void *, size_t)`, and `begin` and `end` (memories.hpp); an
+// arena has `allocate` and `reset`. Every block is written once: memory that nobody touches costs nothing.
 #pragma once
 
 #include "rivals.h"

@@ -72,8 +72,8 @@ struct bench_result {
     uint64_t bytes;
 };
 
-/// Calls `body` in a child process, whose malloc begins as this process's is now: nothing that one contestant leaves in the
-/// heap reaches another. Returns false if the child did not end well.
+/// Calls `body` in a child process, whose malloc begins as this process's is now: nothing that one contestant leaves in
+/// the heap reaches another. Returns false if the child did not end well.
 bool bench_in_child(
     void (*body)(void *context, struct bench_result *result), void *context, struct bench_result *result);
 
@@ -83,8 +83,8 @@ static inline uint64_t bench_now(void) {
     return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
-/// Makes the compiler believe that the block is used and that all of memory may have changed: it can neither remove the
-/// allocation nor keep what it read before.
+/// Makes the compiler believe that the block is used and that all of memory may have changed: it can neither remove
+/// the allocation nor keep what it read before.
 static inline void bench_sink(const void *block) {
     __asm__ volatile("" : : "r"(block) : "memory");
 }
