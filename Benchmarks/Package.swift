@@ -2,7 +2,7 @@
 // The benchmarks of Mallow, a package of its own so that users of Mallow never resolve or build them.
 // `MallocWorkloads` (C) runs one workload under whatever malloc is preloaded; `malloc-bench` (Swift) runs them all
 // under every malloc it finds and compares. `allocator-bench` (Swift) compares the allocators that programs compose with
-// malloc, std::pmr and Boost.Pool (`AllocatorRivals`, C++), all in one process.
+// malloc, std::pmr and Boost.Pool (`AllocatorRivals`, C++), all in one program.
 
 import PackageDescription
 

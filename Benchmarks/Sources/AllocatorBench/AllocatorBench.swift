@@ -1,4 +1,4 @@
-// allocator-bench: Mallow's allocators beside malloc, std::pmr and Boost.Pool, in one process and in turn.
+// allocator-bench: Mallow's allocators beside malloc, std::pmr and Boost.Pool, in one program and in turn.
 
 import ArgumentParser
 import Foundation
