@@ -18,7 +18,7 @@ let workloads: [Workload] = [
         }),
     Workload(
         name: "grow-shrink", title: "a million blocks of 8 bytes, then freed in order; pages of 1 MiB",
-        kind: BENCH_GROW_SHRINK, count: 1_000_000, runsPerRound: 2,
+        kind: BENCH_GROW_SHRINK, count: 1_000_000, runsPerRound: 3,
         contestants: {
             Contestant.pair(
                 "FixedBlock", { try pool(of: 8, pageSize: 1 << 20) }, generic: growShrink, any: growShrink)
@@ -34,7 +34,7 @@ let workloads: [Workload] = [
     Workload(
         name: "ladder-grow",
         title: "a million of 4 bytes, every 100th 128, every 1,000th 512, then freed; pages of 1 MiB and 32 MiB",
-        kind: BENCH_LADDER_GROW, count: 1_000_000, runsPerRound: 2,
+        kind: BENCH_LADDER_GROW, count: 1_000_000, runsPerRound: 3,
         sizes: ladderSizes(mediumEvery: 100, largeEvery: 1000),
         contestants: {
             Contestant.pair(
@@ -70,7 +70,7 @@ let workloads: [Workload] = [
     Workload(
         name: "random-order", title: "a million blocks of 64 bytes, then freed in random order",
         kind: BENCH_RANDOM_ORDER,
-        count: 1_000_000, runsPerRound: 2,
+        count: 1_000_000, runsPerRound: 3,
         contestants: {
             var contestants = Contestant.pair(
                 "FixedBlock", { try pool(of: 64) }, generic: randomOrder, any: randomOrder)
