@@ -4,6 +4,12 @@
 #ifndef MALLOW_SHIMS_H
 #define MALLOW_SHIMS_H
 
+// For dladdr; before the first header.
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -134,5 +140,29 @@ static inline void mallow_spin_hint(void) {
     __asm__ volatile("yield");
 #endif
 }
+
+// MARK: - Where code is, for allocators that tell where a block came from
+
+// The return addresses of the calls that led here, innermost first; none where libc cannot tell (musl).
+#if defined(__GLIBC__) || defined(__APPLE__)
+#include <execinfo.h>
+static inline int mallow_return_addresses(void **addresses, int count) { return backtrace(addresses, count); }
+#else
+static inline int mallow_return_addresses(void **addresses, int count) { return 0; }
+#endif
+
+// The file and the exported symbol that an address lies in, each null where it is not known; where the file starts.
+static inline void mallow_find_code(const void *address, const char **file, const char **symbol, const void **start) {
+    Dl_info found;
+    *file = *symbol = NULL;
+    *start = NULL;
+    if (dladdr(address, &found) == 0) return;
+    *file = found.dli_fname;
+    *symbol = found.dli_sname;
+    *start = found.dli_fbase;
+}
+
+// Of the Swift runtime: a readable name in memory from malloc, or null where the name is not Swift's.
+extern char *swift_demangle(const char *name, size_t length, char *output, size_t *output_size, uint32_t flags);
 
 #endif
