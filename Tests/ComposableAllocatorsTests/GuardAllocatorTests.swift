@@ -1,6 +1,7 @@
 // GuardAllocator: wrong accesses end the program at the instruction, misuse traps, the account adds up, system calls fail.
 
 import AllocatorCore
+import AllocatorTestKit
 import Foundation
 import SystemMemory
 import Testing
@@ -229,5 +230,10 @@ import Testing
         try allocator.close()
         let wrong = #expect(throws: ConfigurationError.self) { try GuardAllocator(quarantineByteCount: -1) }
         #expect(wrong?.argument == "quarantineByteCount")
+    }
+
+    @Test(arguments: [1, 2] as [UInt64]) func conformance(seed: UInt64) throws {
+        try checkAllocator(seed: seed) { GuardAllocator() }
+        try checkAllocator(seed: seed) { try GuardAllocator(catching: .underrun, quarantineByteCount: 50_000) }
     }
 }

@@ -2,6 +2,7 @@
 // random sequences against a model over several upstreams.
 
 import AllocatorCore
+import AllocatorTestKit
 import Foundation
 import Testing
 
@@ -228,5 +229,14 @@ import Testing
         #expect(allocator.freed.count <= TrackingAllocator<SystemAllocator>.rememberedFrees)
         #expect(allocator.freed[UInt(bitPattern: blocks[2999].baseAddress)]?.number == 3000)
         #expect(allocator.brokenInvariant() == nil)
+    }
+
+    @Test func conformance() throws {
+        try checkAllocator(sequences: 4) { TrackingAllocator() }
+        try checkAllocator(sequences: 4) { TrackingAllocator(upstream: PageAllocator(), recordsOperations: true) }
+        try checkAllocator(sequences: 4) { TrackingAllocator(upstream: try FixedBlockAllocator(blockSize: 64)) }
+        try checkAllocator(sequences: 4, steps: 100) {
+            TrackingAllocator(upstream: TrackingAllocator(upstream: GuardAllocator()))
+        }
     }
 }

@@ -1,6 +1,7 @@
 // Where a call came from: a file and a line, return addresses, or both. Names are looked up only when they are asked for.
 
 import CMallowShims
+import Synchronization
 
 /// The origin of a block.
 struct CallOrigin {
@@ -34,26 +35,23 @@ struct CallOrigin {
 
     /// `Module/File.swift:12`, or the name of the function that called.
     var location: String {
-        var names = CodeNames()
-        return location(&names)
-    }
-
-    func location(_ names: inout CodeNames) -> String {
         if let file { return "\(file):\(line)" }
-        return stack(depth: 1, &names).first ?? "an unknown place"
+        return stack(depth: 1).first ?? "an unknown place"
     }
 
     /// The names of the callers outside this package, innermost first.
-    func stack(depth: Int, _ names: inout CodeNames) -> [String] {
-        guard depth > 0 else { return [] }
-        var found: [String] = []
-        for address in addresses {
-            let name = names[address]
-            if found.isEmpty && name.isOwn { continue }
-            found.append(name.text)
-            if found.count == depth { break }
+    func stack(depth: Int) -> [String] {
+        guard depth > 0, !addresses.isEmpty else { return [] }
+        return CodeNames.shared.withLock { names in
+            var found: [String] = []
+            for address in addresses {
+                let name = names[address]
+                if found.isEmpty && name.isOwn { continue }
+                found.append(name.text)
+                if found.count == depth { break }
+            }
+            return found
         }
-        return found
     }
 }
 
@@ -72,6 +70,9 @@ struct CodeNames {
         + [
             "AllocatorCore", "ComposableAllocators", "AllocatorTestKit", "SlabArenas", "SegmentedBuffers", "Heaps",
         ].map { "$s\($0.utf8.count)\($0)" }
+
+    /// One for the program: a large program's symbols take a tenth of a second to read.
+    static let shared = Mutex(CodeNames())
 
     private var known: [UInt: Name] = [:]
     private var symbols: [String: ExecutableSymbols] = [:]

@@ -1,5 +1,5 @@
 // The symbol table of an ELF file, which also names functions that the program does not export. Empty for a file that is
-// stripped, is no 64-bit ELF, or cannot be read: nothing in it is trusted. Read once, when a report is asked for.
+// stripped, is no 64-bit ELF, or cannot be read: nothing in it is trusted. Only its sections of symbols are read.
 
 import CMallowShims
 
@@ -10,17 +10,24 @@ struct ExecutableSymbols {
         var name: Int
     }
 
-    private var bytes: [UInt8] = []
     /// Functions by their start.
     private var symbols: [Symbol] = []
-    private var names = 0..<0
+    private var names: [UInt8] = []
     /// Whether the addresses in the file are those in memory.
     private var isFixed = false
 
     init(path: String) {
         #if os(Linux)
-            bytes = Self.contents(path)
-            readSymbols()
+            guard let file = fopen(path, "rb") else { return }
+            read { offset, byteCount in
+                guard offset <= Int.max, byteCount <= 1 << 30, fseek(file, Int(offset), SEEK_SET) == 0 else {
+                    return []
+                }
+                return [UInt8](unsafeUninitializedCapacity: Int(byteCount)) { buffer, count in
+                    count = fread(buffer.baseAddress, 1, Int(byteCount), file)
+                }
+            }
+            fclose(file)
         #endif
     }
 
@@ -35,58 +42,54 @@ struct ExecutableSymbols {
         guard low > 0 else { return nil }
         let symbol = symbols[low - 1]
         guard wanted - symbol.start < max(symbol.byteCount, 1), symbol.name < names.count else { return nil }
-        return String(decoding: bytes[names].dropFirst(symbol.name).prefix { $0 != 0 }, as: UTF8.self)
+        return String(decoding: names[symbol.name...].prefix { $0 != 0 }, as: UTF8.self)
     }
 
-    private static func contents(_ path: String) -> [UInt8] {
-        guard let file = fopen(path, "rb") else { return [] }
-        defer { fclose(file) }
-        guard fseek(file, 0, SEEK_END) == 0 else { return [] }
-        let byteCount = ftell(file)
-        guard byteCount > 0, fseek(file, 0, SEEK_SET) == 0 else { return [] }
-        return [UInt8](unsafeUninitializedCapacity: byteCount) { buffer, count in
-            count = fread(buffer.baseAddress, 1, byteCount, file)
+    /// - Parameter bytes: reads from an offset of the file so many bytes, or fewer at its end.
+    private mutating func read(_ bytes: (_ offset: UInt64, _ byteCount: UInt64) -> [UInt8]) {
+        let head = bytes(0, 64)
+        // "\u{7F}ELF", of 64 bits, little-endian.
+        guard head.count == 64, head.starts(with: [0x7F, 0x45, 0x4C, 0x46, 2, 1]) else { return }
+        isFixed = Self.load(head, 16, as: UInt16.self) == 2
+        let headerSize = Int(Self.load(head, 0x3A, as: UInt16.self))
+        let headerCount = Int(Self.load(head, 0x3C, as: UInt16.self))
+        let headers = bytes(Self.load(head, 0x28, as: UInt64.self), UInt64(headerSize * headerCount))
+        guard headerSize >= 64, headers.count == headerSize * headerCount else { return }
+        func section(_ header: Int) -> [UInt8] {
+            bytes(
+                Self.load(headers, header + 0x18, as: UInt64.self), Self.load(headers, header + 0x20, as: UInt64.self))
+        }
+        // The section of symbols, which tells the section of their names.
+        for header in stride(from: 0, to: headers.count, by: headerSize)
+        where Self.load(headers, header + 4, as: UInt32.self) == 2 {
+            let link = Int(Self.load(headers, header + 0x28, as: UInt32.self))
+            guard link < headerCount else { return }
+            names = section(link * headerSize)
+            readSymbols(section(header))
+            return
         }
     }
 
-    private func load<T: FixedWidthInteger>(_ offset: Int, as type: T.Type) -> T? {
-        guard offset >= 0, offset <= bytes.count - MemoryLayout<T>.size else { return nil }
-        return bytes.withUnsafeBytes { T(littleEndian: $0.loadUnaligned(fromByteOffset: offset, as: T.self)) }
-    }
-
-    private func word(_ offset: Int) -> Int? { load(offset, as: UInt64.self).flatMap { Int(exactly: $0) } }
-
-    /// A section's place in the file.
-    private func section(_ header: Int) -> Range<Int>? {
-        guard let start = word(header + 0x18), let byteCount = word(header + 0x20), start <= bytes.count,
-            byteCount <= bytes.count - start
-        else { return nil }
-        return start..<start + byteCount
-    }
-
-    private mutating func readSymbols() {
-        // "\u{7F}ELF", of 64 bits, little-endian.
-        guard bytes.starts(with: [0x7F, 0x45, 0x4C, 0x46, 2, 1]), let kind = load(16, as: UInt16.self),
-            let headers = word(0x28), let headerSize = load(0x3A, as: UInt16.self).map(Int.init),
-            let headerCount = load(0x3C, as: UInt16.self).map(Int.init), headers < bytes.count
-        else { return }
-        isFixed = kind == 2
-        for index in 0..<headerCount {
-            let header = headers + index * headerSize
-            // A symbol table, which names the section of its names.
-            guard load(header + 4, as: UInt32.self) == 2, let table = section(header),
-                let link = load(header + 0x28, as: UInt32.self).map(Int.init), link < headerCount,
-                let names = section(headers + link * headerSize)
-            else { continue }
-            self.names = names
-            for offset in stride(from: table.lowerBound, to: table.upperBound - 23, by: 24) {
-                guard let name = load(offset, as: UInt32.self), let info = load(offset + 4, as: UInt8.self),
-                    let start = load(offset + 8, as: UInt64.self), let size = load(offset + 16, as: UInt64.self),
-                    info & 15 == 2, start != 0
-                else { continue }
-                symbols.append(Symbol(start: UInt(start), byteCount: UInt(size), name: Int(name)))
+    private mutating func readSymbols(_ table: [UInt8]) {
+        let symbolByteCount = 24
+        table.withUnsafeBytes { table in
+            symbols.reserveCapacity(table.count / symbolByteCount)
+            for offset in stride(from: 0, through: table.count - symbolByteCount, by: symbolByteCount) {
+                let start = table.loadUnaligned(fromByteOffset: offset + 8, as: UInt.self)
+                // Functions only.
+                guard start != 0, table[offset + 4] & 15 == 2 else { continue }
+                symbols.append(
+                    Symbol(
+                        start: start, byteCount: table.loadUnaligned(fromByteOffset: offset + 16, as: UInt.self),
+                        name: Int(table.loadUnaligned(fromByteOffset: offset, as: UInt32.self))))
             }
         }
         symbols.sort { $0.start < $1.start }
+    }
+
+    private static func load<T: FixedWidthInteger & BitwiseCopyable>(_ bytes: [UInt8], _ offset: Int, as type: T.Type)
+        -> T
+    {
+        bytes.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: offset, as: T.self) }
     }
 }

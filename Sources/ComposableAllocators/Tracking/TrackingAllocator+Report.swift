@@ -35,14 +35,13 @@ extension TrackingAllocator: MeasuredAllocator {
     /// Every live block, in the order of allocation. O(n log n), and the time of finding names for those that were not
     /// allocated by a direct call.
     public var liveBlocks: [TrackedBlock] {
-        var names = CodeNames()
-        return blocks.sorted { $0.value.number < $1.value.number }.map { address, entry in
+        blocks.sorted { $0.value.number < $1.value.number }.map { address, entry in
             TrackedBlock(
                 memory: UnsafeMutableRawBufferPointer(
                     start: UnsafeMutableRawPointer(bitPattern: address), count: entry.byteCount),
                 requestedByteCount: entry.requested, alignment: entry.alignment, number: entry.number,
-                location: entry.origin.location(&names),
-                stack: entry.origin.stack(depth: stackDepth, &names))
+                location: entry.origin.location,
+                stack: entry.origin.stack(depth: stackDepth))
         }
     }
 
