@@ -41,7 +41,9 @@ struct ExecutableSymbols {
         }
         guard low > 0 else { return nil }
         let symbol = symbols[low - 1]
-        guard wanted - symbol.start < max(symbol.byteCount, 1), symbol.name < names.count else { return nil }
+        guard symbol.byteCount == 0 || wanted - symbol.start < symbol.byteCount, symbol.name < names.count else {
+            return nil
+        }
         return String(decoding: names[symbol.name...].prefix { $0 != 0 }, as: UTF8.self)
     }
 
