@@ -56,6 +56,44 @@ static inline void mallow_set_thread_phase(int phase) { mallow_thread_phase_stor
 // A number that no other living thread has, and that a child of fork keeps.
 static inline uintptr_t mallow_thread_identity(void) { return (uintptr_t)&mallow_thread_phase_storage; }
 
+// MARK: - Slots of the composable allocators
+
+// The thread's table of magazines, a list of entries by the allocator's index (PerThread.swift). It is never null: a thread
+// without a table has one of no entries, so that finding a magazine needs no check of its own.
+struct mallow_magazine_entry {
+    uint64_t generation;
+    void *cache;
+};
+struct mallow_magazine_table {
+    size_t count;
+    struct mallow_magazine_entry entries[];
+};
+extern _Thread_local struct mallow_magazine_table *mallow_magazine_slot_storage MALLOW_HIDDEN
+    __attribute__((tls_model("initial-exec")));
+extern struct mallow_magazine_table mallow_no_magazines_storage MALLOW_HIDDEN;
+
+static inline struct mallow_magazine_table *mallow_magazine_slot(void) { return mallow_magazine_slot_storage; }
+static inline void mallow_set_magazine_slot(struct mallow_magazine_table *table) { mallow_magazine_slot_storage = table; }
+static inline struct mallow_magazine_table *mallow_no_magazines(void) { return &mallow_no_magazines_storage; }
+static inline struct mallow_magazine_entry *mallow_magazine_entries(struct mallow_magazine_table *table) {
+    return table->entries;
+}
+
+// The allocator behind C functions that take no context (RegisteredCAllocator.swift), or null.
+extern void *mallow_registered_context_storage MALLOW_HIDDEN;
+static inline void *mallow_registered_context(void) {
+    return __atomic_load_n(&mallow_registered_context_storage, __ATOMIC_ACQUIRE);
+}
+// 0 if there is one already.
+static inline int mallow_register_context(void *context) {
+    void *none = NULL;
+    return __atomic_compare_exchange_n(
+        &mallow_registered_context_storage, &none, context, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+static inline void mallow_unregister_context(void) {
+    __atomic_store_n(&mallow_registered_context_storage, NULL, __ATOMIC_RELEASE);
+}
+
 // MARK: - Static storage
 
 extern void *const mallow_no_heap_storage[MALLOW_HEAP_WORDS] MALLOW_HIDDEN;
