@@ -113,7 +113,8 @@ extension CAllocator {
     public static func realloc(
         _ context: UnsafeMutableRawPointer?, _ pointer: UnsafeMutableRawPointer?, _ byteCount: Int
     ) -> UnsafeMutableRawPointer? {
-        use(context) { object in if let pointer { object.realloc(pointer, byteCount) } else { object.malloc(byteCount) } }
+        use(context) { object in if let pointer { object.realloc(pointer, byteCount) } else { object.malloc(byteCount) }
+        }
     }
 
     /// The bytes of a block that may be used; 0 for NULL.
