@@ -242,7 +242,9 @@ extension FixedBlockAllocator: OwningAllocator, ResettableAllocator, ResizableAl
     }
 
     @inlinable @inline(__always)
-    public func goodSize(for byteCount: Int, alignment: Int) -> Int { max(byteCount, blockSize) }
+    public func goodSize(for byteCount: Int, alignment: Int) -> Int {
+        serves(byteCount, alignment) ? blockSize : byteCount
+    }
 
     @inlinable @inline(__always)
     public func byteCount(of pointer: UnsafeRawPointer) -> Int { blockSize }
