@@ -23,7 +23,7 @@ package struct AddressTable<Value: BitwiseCopyable> {
     @usableFromInline var entries: UnsafeMutablePointer<Entry>?
     /// 64 less the logarithm of the capacity.
     @usableFromInline var shift: UInt = 64
-    @usableFromInline package private(set) var count = 0
+    @usableFromInline package var count = 0
 
     @inlinable
     package init() {}
@@ -62,7 +62,7 @@ package struct AddressTable<Value: BitwiseCopyable> {
     package subscript(address: UInt) -> Value? { find(address)?.pointee }
 
     /// Enters an address that is not there. False where there is no memory for a larger table: nothing has changed then.
-    @usableFromInline
+    @inlinable
     package mutating func insert(_ address: UInt, _ value: Value) -> Bool {
         assert(address != 0 && find(address) == nil)
         if (count + 1) * 4 > capacity * 3, !grow() { return false }
@@ -72,7 +72,7 @@ package struct AddressTable<Value: BitwiseCopyable> {
     }
 
     /// Takes an address out, and says what was there.
-    @discardableResult @usableFromInline
+    @discardableResult @inlinable
     package mutating func remove(_ address: UInt) -> Value? {
         guard let entries, let found = find(address) else { return nil }
         let value = found.pointee
@@ -94,6 +94,7 @@ package struct AddressTable<Value: BitwiseCopyable> {
     }
 
     /// Visits every entry, in no order.
+    @inlinable
     package func visit(_ body: (UInt, Value) throws -> Void) rethrows {
         for index in 0..<capacity where entries![index].address != 0 {
             try body(entries![index].address, entries![index].value)
@@ -101,18 +102,21 @@ package struct AddressTable<Value: BitwiseCopyable> {
     }
 
     /// Gives the table's memory back; it is empty then.
+    @inlinable
     package mutating func removeAll() {
         entries.map { SystemAllocator().deallocate($0) }
         self = AddressTable()
     }
 
-    private mutating func place(_ entry: Entry) {
+    @inlinable
+    mutating func place(_ entry: Entry) {
         var index = home(entry.address)
         while entries![index].address != 0 { index = (index + 1) & (capacity - 1) }
         entries![index] = entry
     }
 
-    private mutating func grow() -> Bool {
+    @inlinable
+    mutating func grow() -> Bool {
         let newCapacity = max(capacity * 2, 16)
         guard let fresh = try? SystemAllocator().allocate(Entry.self, count: newCapacity).baseAddress else {
             return false

@@ -26,7 +26,9 @@ public struct SystemAllocator: SizeReportingAllocator, ResizableAllocator, Senda
         return UnsafeMutableRawBufferPointer(start: pointer, count: byteCount)
     }
 
-    @inlinable @inline(__always)
+    // Not `@inline(__always)`: a throwing function of a type that is not generic then stays a call through the witness table
+    // in specialised code of other modules (Swift 6.3.1).
+    @inlinable
     public func allocate(byteCount: Int, alignment: Int) throws(AllocationError) -> UnsafeMutableRawBufferPointer {
         guard let block = tryAllocate(byteCount: byteCount, alignment: alignment) else {
             throw refusal("SystemAllocator", byteCount: byteCount, alignment: alignment)

@@ -277,7 +277,7 @@ final class PageSource: OwningAllocator {
         let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
             let pool = try FixedBlockAllocator(blockSize: 64)
             let block = try pool.allocate(byteCount: 64).baseAddress!
-            _ = try pool.allocate(byteCount: 64)
+            for _ in 0..<2 { _ = try pool.allocate(byteCount: 64) }
             pool.deallocate(block)
             pool.deallocate(block)
         }

@@ -35,7 +35,7 @@ extension FixedBlockAllocator {
     /// Makes a word with room current: of the current page, else of the oldest page with room, else of a new page. False
     /// where upstream or malloc has no memory; nothing has changed then.
     private func findRoom() -> Bool {
-        if currentPage != noPage {
+        if currentPage != none {
             let page = currentPage
             leaveCurrentPage()
             if pages.withRoom.contains(page.record.pointee.index) {
@@ -74,12 +74,15 @@ extension FixedBlockAllocator {
     /// W2, W3: its current word is one of its words again. P1: a page without room is not among those with room.
     private func leaveCurrentPage() {
         let page = currentPage
-        guard page != noPage else { return }
+        guard page != none else { return }
         let word = currentWord - page.words
         page.record.pointee.live += page.bitCount(word, blocksPerPage)
         let tree = page.wordsWithRoom(blocksPerPage)
         if currentWord.pointee != ~0 { tree.insert(word) }
         if tree.first == nil { pages.withRoom.remove(page.record.pointee.index) }
+        // P5: what was hot is no longer of the current page.
+        assert(hotFree == 0)
+        hot = (0, 0)
         haveNoCurrentPage()
     }
 
@@ -97,9 +100,9 @@ extension FixedBlockAllocator {
     }
 
     private func haveNoCurrentPage() {
-        currentPage = noPage
+        currentPage = none
         currentSpan = 0
-        currentWord = noPage.words
+        currentWord = none.words
     }
 
     private func isEmpty(_ page: BlockPageReference) -> Bool {
@@ -115,12 +118,12 @@ extension FixedBlockAllocator {
     func freeInFullWord(_ page: BlockPageReference, _ index: Int, _ address: UInt) {
         if bits > peak { peak = bits }
         if page != currentPage {
-            let isOlder = currentPage == noPage || page.record.pointee.index < currentPage.record.pointee.index
+            let isOlder = currentPage == none || page.record.pointee.index < currentPage.record.pointee.index
             if isOlder, !pages.withRoom.contains(page.record.pointee.index) {
                 // It would be the only room of the oldest page with room, and so the next block to be allocated: P5.
-                if !hotIsFree, bits > calmLevel {
-                    hot = address
-                    hotIsFree = true
+                if hotFree == 0, bits > calmLevel {
+                    hot = (0, address)
+                    hotFree = 2
                     return
                 }
                 coolDown()
@@ -144,7 +147,7 @@ extension FixedBlockAllocator {
         if page == currentPage || pages.withRoom.contains(page.record.pointee.index) { return }
         pages.withRoom.insert(page.record.pointee.index)
         // P2: the oldest page with room is current.
-        if currentPage == noPage || page.record.pointee.index < currentPage.record.pointee.index {
+        if currentPage == none || page.record.pointee.index < currentPage.record.pointee.index {
             leaveCurrentPage()
             enter(page)
         }
@@ -154,20 +157,24 @@ extension FixedBlockAllocator {
     @usableFromInline @inline(never)
     func settle(_ page: BlockPageReference) {
         guard pages.count > 1 else { return }
-        if hot != 0, bits <= calmLevel { coolDown() }
+        if bits <= calmLevel { coolDown() }
         if isEmpty(page) { listAsDrained(page) }
         giveBackDrainedPages()
     }
 
-    /// Has no hot block any more: P5 would not hold for it. Its bit is cleared if it is free.
+    /// Has no hot blocks any more: P5 would not hold for them. The bits of those that are free are cleared.
     private func coolDown() {
-        if hotIsFree {
-            hotIsFree = false
-            let page = map.find(hot)!
-            clearBit(page, Int(hot - page.base) / blockSize)
-            if pages.count > 1, isEmpty(page) { listAsDrained(page) }
-        }
-        hot = 0
+        let (blocks, free) = (hot, hotFree)
+        hot = (0, 0)
+        hotFree = 0
+        if free & 1 != 0 { cool(blocks.0) }
+        if free & 2 != 0 { cool(blocks.1) }
+    }
+
+    private func cool(_ block: UInt) {
+        let page = map.find(block)!
+        clearBit(page, Int(block - page.base) / blockSize)
+        if pages.count > 1, isEmpty(page) { listAsDrained(page) }
     }
 
     private func listAsDrained(_ page: BlockPageReference) {
@@ -187,11 +194,11 @@ extension FixedBlockAllocator {
         setLevel()
     }
 
-    var liveCount: Int { bits - (hotIsFree ? 1 : 0) }
+    var liveCount: Int { bits - hotFree.nonzeroBitCount }
 
     private func setLevel() {
-        calmLevel = pages.count > 1 ? pages.count * blocksPerPage / 4 + 1 : 0
-        if hot != 0, bits <= calmLevel { coolDown() }
+        calmLevel = pages.count > 1 ? pages.count * blocksPerPage / 4 + 2 : 0
+        if bits <= calmLevel { coolDown() }
     }
 
     private func giveBack(_ page: BlockPageReference) {
@@ -253,8 +260,8 @@ extension FixedBlockAllocator {
         if bits > peak { peak = bits }
         freed += bits
         bits = 0
-        hot = 0
-        hotIsFree = false
+        hot = (0, 0)
+        hotFree = 0
         haveNoCurrentPage()
     }
 }
