@@ -4,12 +4,6 @@
 #ifndef MALLOW_SHIMS_H
 #define MALLOW_SHIMS_H
 
-// For dladdr; before the first header.
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
-
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -189,15 +183,25 @@ static inline int mallow_return_addresses(void **addresses, int count) { return 
 static inline int mallow_return_addresses(void **addresses, int count) { return 0; }
 #endif
 
+// What dladdr fills. glibc declares it for GNU programs alone, and a header that defines _GNU_SOURCE gives libc's types
+// other members than other modules see.
+struct mallow_code {
+    const char *file;
+    void *start;
+    const char *symbol;
+    void *symbol_start;
+};
+#if defined(__APPLE__)
+extern int mallow_dladdr(const void *address, struct mallow_code *found) __asm__("_dladdr");
+#else
+extern int mallow_dladdr(const void *address, struct mallow_code *found) __asm__("dladdr");
+#endif
+
 // The file and the exported symbol that an address lies in, each null where it is not known; where the file starts.
-static inline void mallow_find_code(const void *address, const char **file, const char **symbol, const void **start) {
-    Dl_info found;
-    *file = *symbol = NULL;
-    *start = NULL;
-    if (dladdr(address, &found) == 0) return;
-    *file = found.dli_fname;
-    *symbol = found.dli_sname;
-    *start = found.dli_fbase;
+static inline struct mallow_code mallow_find_code(const void *address) {
+    struct mallow_code found = {NULL, NULL, NULL, NULL};
+    if (mallow_dladdr(address, &found) == 0) found.file = found.symbol = NULL;
+    return found;
 }
 
 // Of the Swift runtime: a readable name in memory from malloc, or null where the name is not Swift's.

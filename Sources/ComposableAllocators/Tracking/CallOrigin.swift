@@ -89,16 +89,14 @@ struct CodeNames {
     private mutating func find(_ returnAddress: UInt) -> Name {
         // A return address is behind its call, which may be a function's last instruction.
         let address = returnAddress - 1
-        var file: UnsafePointer<CChar>?
-        var symbol: UnsafePointer<CChar>?
-        var start: UnsafeRawPointer?
-        mallow_find_code(UnsafeRawPointer(bitPattern: address), &file, &symbol, &start)
-        guard let file else { return Name(text: "0x" + String(address, radix: 16), isOwn: false) }
+        let code = mallow_find_code(UnsafeRawPointer(bitPattern: address))
+        guard let file = code.file else { return Name(text: "0x" + String(address, radix: 16), isOwn: false) }
+        let start = UInt(bitPattern: code.start)
         let path = String(cString: file)
-        let offset = address - UInt(bitPattern: start)
+        let offset = address - start
         // What a program does not export, its file may still name.
         let mangled =
-            symbol.map { String(cString: $0) } ?? table(path).name(at: address, fileStart: UInt(bitPattern: start))
+            code.symbol.map { String(cString: $0) } ?? table(path).name(at: address, fileStart: start)
         guard let mangled else {
             let base = path.split(separator: "/").last.map(String.init) ?? path
             return Name(text: "\(base) + 0x" + String(offset, radix: 16), isOwn: false)
