@@ -42,7 +42,7 @@ public final class TieredAllocator<Upstream: Allocator> {
     @usableFromInline let granuleShift: Int
     /// The granule less 1.
     @usableFromInline let granuleMask: Int
-    /// The tier that served last.
+    /// The tier that was allocated from or freed into last.
     @exclusivity(unchecked) @usableFromInline var recent: Unmanaged<FixedBlockAllocator<Upstream>>
     /// The usable bytes of blocks that came straight from upstream.
     @exclusivity(unchecked) @usableFromInline var direct = AddressTable<Int>()
@@ -159,8 +159,12 @@ extension TieredAllocator {
 
     @inlinable @inline(__always)
     public func deallocate(_ pointer: UnsafeMutableRawPointer) {
-        if recent._withUnsafeGuaranteedRef({ $0.freeHotBlock(pointer) }) { return }
-        deallocateSlowly(pointer)
+        guard _deallocateIfOwned(pointer) else { misuse("TieredAllocator", pointer, "is not of this allocator") }
+    }
+
+    @inlinable @inline(__always)
+    public func _deallocateIfOwned(_ pointer: UnsafeMutableRawPointer) -> Bool {
+        recent._withUnsafeGuaranteedRef { $0._deallocateIfOwned(pointer) } || deallocateElsewhere(pointer)
     }
 
     @inlinable @inline(__always)
@@ -168,18 +172,19 @@ extension TieredAllocator {
         Int(tierOfGranule[(byteCount &+ granuleMask) &>> granuleShift])
     }
 
+    /// Frees a block of another tier than the recent one, or one that came straight from upstream.
     @inlinable @inline(never)
-    func deallocateSlowly(_ pointer: UnsafeMutableRawPointer) {
-        guard _deallocateIfOwned(pointer) else { misuse("TieredAllocator", pointer, "is not of this allocator") }
-    }
-
-    @inlinable @inline(__always)
-    func deallocateFromTier(_ pointer: UnsafeMutableRawPointer) -> Bool {
-        if recent._withUnsafeGuaranteedRef({ $0._deallocateIfOwned(pointer) }) { return true }
+    func deallocateElsewhere(_ pointer: UnsafeMutableRawPointer) -> Bool {
         for tier in 0..<tierCount {
-            if tiers[tier]._withUnsafeGuaranteedRef({ $0._deallocateIfOwned(pointer) }) { return true }
+            let pool = tiers[tier]
+            if pool._withUnsafeGuaranteedRef({ $0._deallocateIfOwned(pointer) }) {
+                recent = pool
+                return true
+            }
         }
-        return false
+        guard direct.remove(UInt(bitPattern: pointer)) != nil else { return false }
+        upstream.deallocate(pointer)
+        return true
     }
 
     @inlinable @inline(never)
@@ -236,14 +241,6 @@ extension TieredAllocator {
         if let leak = findLeaks() { throw leak }
         for pool in pools { try pool.close() }
         direct.removeAll()
-    }
-
-    @inlinable
-    public func _deallocateIfOwned(_ pointer: UnsafeMutableRawPointer) -> Bool {
-        if deallocateFromTier(pointer) { return true }
-        guard direct.remove(UInt(bitPattern: pointer)) != nil else { return false }
-        upstream.deallocate(pointer)
-        return true
     }
 }
 

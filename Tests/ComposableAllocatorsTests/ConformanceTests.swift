@@ -38,4 +38,14 @@ import Testing
         try checkAllocator(seed: seed) { PageAllocator(guardPages: true) }
         try checkAllocator(seed: seed) { PageAllocator(hugePages: .advise) }
     }
+
+    @Test(arguments: 1...3)
+    func unretainedAllocator(_ seed: UInt64) throws {
+        let pool = try FixedBlockAllocator(blockSize: 128)
+        try checkAllocator(seed: seed) {
+            try pool.close()
+            return ArenaAllocator(upstream: UnretainedAllocator(pool))
+        }
+        try withExtendedLifetime(pool) { try pool.close() }
+    }
 }

@@ -30,6 +30,8 @@ private let targets: [Target] =
         Target("ladder grown, Tiered", "ladder-grow", "Tiered", to: "glibc", atMost: 0.5),
         Target("arena, two blocks, reused", "arena-reused", "Arena over FixedBlock", to: "glibc", atMost: 0.6),
         Target("arena, two blocks, new", "arena-new", "Arena over FixedBlock", to: "glibc", atMost: 1.5),
+        Target("arena, unretained, new", "arena-new", "Arena over unretained", to: "glibc", atMost: 1.5),
+        Target("temporary block, any, opened", "temporary", "FixedBlock (any, opened)", to: "glibc", atMost: 0.6),
         Target("region", "tree", "Region", to: "monotonic", "monotonic in buffer", atMost: 1),
     ]
     + ["temporary", "grow-shrink", "random-order", "random-replace"].flatMap { workload in

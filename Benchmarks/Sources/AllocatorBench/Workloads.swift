@@ -61,6 +61,12 @@ let workloads: [Workload] = [
                     let pool = try arenaPool()
                     return { try twoBlocksInNew(pool, $0) }
                 },
+                Contestant(name: "Arena over unretained", isMallow: true) {
+                    let pool = try arenaPool()
+                    return { input in
+                        try withExtendedLifetime(pool) { try twoBlocksInNew(UnretainedAllocator(pool), input) }
+                    }
+                },
                 Contestant(name: "Arena over FixedBlock (any)", isMallow: true) {
                     let pool = hide(try arenaPool())
                     return { try twoBlocksInNewThroughAny(pool, $0) }

@@ -15,11 +15,15 @@ extension FixedBlockAllocator {
         if count != pages.count { return "\(count) pages, \(pages.count) are counted" }
         if currentPage != none { bits += currentWord.pointee.nonzeroBitCount - currentPadding.nonzeroBitCount }
         if bits != self.bits { return "P4: \(bits) bits are 1, \(self.bits) are counted" }
+        if lastSpan == 0 ? lastPage != none : lastSpan != UInt(pageSize) || map.find(lastPage.base) != lastPage {
+            return "the page of the last free is none of the pages"
+        }
         if calmLevel != (pages.count > 1 ? pages.count * blocksPerPage / 4 + 2 : 0) { return "P4: calmLevel" }
         for index in 0..<drained.count where !drained[index].record.pointee.isListedDrained {
             return "a page on the drained list does not know it"
         }
-        return brokenCurrentPage() ?? brokenHotBlock(hot.0, 1) ?? brokenHotBlock(hot.1, 2) ?? brokenRelease()
+        return brokenCurrentPage() ?? brokenHotBlock(hot.0, hotIsFree.0) ?? brokenHotBlock(hot.1, hotIsFree.1)
+            ?? brokenRelease()
     }
 
     private func brokenInvariant(of page: BlockPageReference) -> String? {
@@ -45,8 +49,9 @@ extension FixedBlockAllocator {
         }
         let isMarked = pages.withRoom.contains(page.record.pointee.index)
         if isCurrent ? !isMarked : isMarked != (room > 0) { return "P1: its mark is \(isMarked)" }
-        if pages.count > 1, isWithoutLive(page), !page.record.pointee.isListedDrained, !isHotAndFree(page, hot.0, 1),
-            !isHotAndFree(page, hot.1, 2)
+        if pages.count > 1, isWithoutLive(page), !page.record.pointee.isListedDrained,
+            !isHotAndFree(page, hot.0, hotIsFree.0),
+            !isHotAndFree(page, hot.1, hotIsFree.1)
         {
             return "P3: it drained and is not on the list"
         }
@@ -56,35 +61,36 @@ extension FixedBlockAllocator {
     private func isWithoutLive(_ page: BlockPageReference) -> Bool {
         var live = 0
         for word in 0..<BlockPage.wordCount(blocksPerPage) { live += page.bitCount(word, blocksPerPage) }
-        return live == (isHotAndFree(page, hot.0, 1) ? 1 : 0) + (isHotAndFree(page, hot.1, 2) ? 1 : 0)
+        return live == (isHotAndFree(page, hot.0, hotIsFree.0) ? 1 : 0)
+            + (isHotAndFree(page, hot.1, hotIsFree.1) ? 1 : 0)
     }
 
-    private func isHotAndFree(_ page: BlockPageReference, _ block: UInt, _ bit: UInt32) -> Bool {
-        hotFree & bit != 0 && block &- page.base < UInt(pageSize)
+    private func isHotAndFree(_ page: BlockPageReference, _ block: UInt, _ isFree: Bool) -> Bool {
+        isFree && block &- page.base < UInt(pageSize)
     }
 
     private func brokenCurrentPage() -> String? {
         if currentPage == none {
-            return currentSpan == 0 && currentWord == none.words ? nil : "P2: traces of a current page"
+            return currentWord == none.words ? nil : "P2: traces of a current page"
         }
         if currentPage != pages.oldestWithRoom { return "P2: the current page is not the oldest with room" }
         let word = currentWord - currentPage.words
         if word < 0 || word >= BlockPage.wordCount(blocksPerPage) { return "P2: the word is another page's" }
         if currentWordBase != currentPage.base + UInt(word * 64 * blockSize) { return "P2: the word's base" }
         if currentPadding != BlockPage.padding(word, blocksPerPage) { return "P2: the word's padding" }
-        return currentSpan == UInt(pageSize) ? nil : "P2: the span"
+        return nil
     }
 
-    private func brokenHotBlock(_ block: UInt, _ bit: UInt32) -> String? {
-        if block == 0 { return hotFree & bit != 0 ? "P5: there is no hot block to be free" : nil }
+    private func brokenHotBlock(_ block: UInt, _ isFree: Bool) -> String? {
+        if block == 0 { return isFree ? "P5: there is no hot block to be free" : nil }
         guard let page = map.find(block) else { return "P5: a hot block is on no page" }
         let offset = Int(block - page.base)
         if offset % blockSize != 0 { return "P5: it is no block" }
         if page.words[offset / blockSize / 64] & 1 << UInt64(offset / blockSize % 64) == 0 { return "P5: its bit is 0" }
         if bits <= calmLevel { return "P5: too few blocks are live" }
         if page == currentPage { return nil }
-        if bit == 1 || hot.0 != 0 { return "P5: it is not on the current page" }
-        if hotFree != 0 {
+        if block == hot.0 || hot.0 != 0 { return "P5: it is not on the current page" }
+        if isFree {
             if pages.withRoom.contains(page.record.pointee.index) { return "P5: its page has other room" }
             if currentPage != none, currentPage.record.pointee.index < page.record.pointee.index {
                 return "P5: its page is not the oldest"

@@ -81,7 +81,7 @@ extension FixedBlockAllocator {
         if currentWord.pointee != ~0 { tree.insert(word) }
         if tree.first == nil { pages.withRoom.remove(page.record.pointee.index) }
         // P5: what was hot is no longer of the current page.
-        assert(hotFree == 0)
+        assert(hotIsFree == (false, false))
         hot = (0, 0)
         haveNoCurrentPage()
     }
@@ -93,7 +93,6 @@ extension FixedBlockAllocator {
         tree.remove(word)
         page.record.pointee.live -= page.bitCount(word, blocksPerPage)
         currentPage = page
-        currentSpan = UInt(pageSize)
         currentWord = page.words + word
         currentWordBase = page.base + UInt(word * 64 * blockSize)
         currentPadding = BlockPage.padding(word, blocksPerPage)
@@ -101,7 +100,6 @@ extension FixedBlockAllocator {
 
     private func haveNoCurrentPage() {
         currentPage = none
-        currentSpan = 0
         currentWord = none.words
     }
 
@@ -121,9 +119,9 @@ extension FixedBlockAllocator {
             let isOlder = currentPage == none || page.record.pointee.index < currentPage.record.pointee.index
             if isOlder, !pages.withRoom.contains(page.record.pointee.index) {
                 // It would be the only room of the oldest page with room, and so the next block to be allocated: P5.
-                if hotFree == 0, bits > calmLevel {
+                if hotIsFree == (false, false), bits > calmLevel {
                     hot = (0, address)
-                    hotFree = 2
+                    hotIsFree.1 = true
                     return
                 }
                 coolDown()
@@ -164,11 +162,11 @@ extension FixedBlockAllocator {
 
     /// Has no hot blocks any more: P5 would not hold for them. The bits of those that are free are cleared.
     private func coolDown() {
-        let (blocks, free) = (hot, hotFree)
+        let (blocks, areFree) = (hot, hotIsFree)
         hot = (0, 0)
-        hotFree = 0
-        if free & 1 != 0 { cool(blocks.0) }
-        if free & 2 != 0 { cool(blocks.1) }
+        hotIsFree = (false, false)
+        if areFree.0 { cool(blocks.0) }
+        if areFree.1 { cool(blocks.1) }
     }
 
     private func cool(_ block: UInt) {
@@ -194,7 +192,7 @@ extension FixedBlockAllocator {
         setLevel()
     }
 
-    var liveCount: Int { bits - hotFree.nonzeroBitCount }
+    var liveCount: Int { bits - (hotIsFree.0 ? 1 : 0) - (hotIsFree.1 ? 1 : 0) }
 
     private func setLevel() {
         calmLevel = pages.count > 1 ? pages.count * blocksPerPage / 4 + 2 : 0
@@ -202,6 +200,7 @@ extension FixedBlockAllocator {
     }
 
     private func giveBack(_ page: BlockPageReference) {
+        forgetLastPage()
         if page == currentPage {
             haveNoCurrentPage()
             pages.remove(page)
@@ -261,7 +260,13 @@ extension FixedBlockAllocator {
         freed += bits
         bits = 0
         hot = (0, 0)
-        hotFree = 0
+        hotIsFree = (false, false)
+        forgetLastPage()
         haveNoCurrentPage()
+    }
+
+    private func forgetLastPage() {
+        lastPage = none
+        lastSpan = 0
     }
 }

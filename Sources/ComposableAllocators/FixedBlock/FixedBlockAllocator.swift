@@ -13,14 +13,14 @@
 //     more looks whether one does.
 // P5. `hot.0` and `hot.1` are 0 or blocks whose bits are 1, and then more than `calmLevel` bits are 1. They are the last and
 //     the last but one that were allocated from words of the current page; or `hot.0` is 0 and `hot.1` was, when it was freed,
-//     the only free block of a page older than the current one. The bits of `hotFree` say which are free; no other free
-//     block's bit is 1. So they are the next blocks to be allocated.
+//     the only free block of a page older than the current one. `hotIsFree` says which are free; no other free block's bit
+//     is 1. So they are the next blocks to be allocated.
 //
 // Hot blocks make a block that is freed before the next one is allocated, or two, cost next to nothing: no bit changes, and
 // no address is computed from a value that was just stored.
 //
 // Cost: a hot block takes about 7 instructions to allocate and 6 to free; another about 20 to allocate and 35 to free where
-// the current word has room and the page is current. A word that fills or gets room, and a page that does, take some more:
+// the current word has room and the page is the one of the last free. A word that fills or gets room, and a page that does, take some more:
 // O(log64 of the blocks in a page, and of the pages).
 // Thread-safety: none. `Synchronized` and `PerThread` add it.
 
@@ -55,10 +55,11 @@ public final class FixedBlockAllocator<Upstream: Allocator> {
     /// The address of the current word's first block.
     @exclusivity(unchecked) @usableFromInline var currentWordBase: UInt = 0
     @exclusivity(unchecked) @usableFromInline var currentPage: BlockPageReference
-    /// `pageSize`, or 0 where no page is current.
-    @exclusivity(unchecked) @usableFromInline var currentSpan: UInt = 0
+    /// The page that a block was freed on last, and `pageSize`; or none, and 0.
+    @exclusivity(unchecked) @usableFromInline var lastPage: BlockPageReference
+    @exclusivity(unchecked) @usableFromInline var lastSpan: UInt = 0
     @exclusivity(unchecked) @usableFromInline var hot: (UInt, UInt) = (0, 0)
-    @exclusivity(unchecked) @usableFromInline var hotFree: UInt32 = 0
+    @exclusivity(unchecked) @usableFromInline var hotIsFree = (false, false)
     /// How often a hot block was allocated again.
     @exclusivity(unchecked) @usableFromInline var reused = 0
     @exclusivity(unchecked) @usableFromInline var bits = 0
@@ -119,6 +120,7 @@ public final class FixedBlockAllocator<Upstream: Allocator> {
         map = PageMap(pageSize: pageSize)
         none = noPage
         currentPage = none
+        lastPage = none
         currentWord = none.words
     }
 
@@ -167,14 +169,14 @@ extension FixedBlockAllocator: OwningAllocator, ResettableAllocator, ResizableAl
     /// The hot block, or one of the current word.
     @inlinable @inline(__always)
     func takeBlock() -> UInt? {
-        let free = hotFree
-        if free != 0 {
+        if hotIsFree.0 {
+            hotIsFree.0 = false
             reused &+= 1
-            if free & 1 != 0 {
-                hotFree = free & 2
-                return hot.0
-            }
-            hotFree = 0
+            return hot.0
+        }
+        if hotIsFree.1 {
+            hotIsFree.1 = false
+            reused &+= 1
             return hot.1
         }
         let word = currentWord.pointee
@@ -198,10 +200,12 @@ extension FixedBlockAllocator: OwningAllocator, ResettableAllocator, ResizableAl
     public func _deallocateIfOwned(_ pointer: UnsafeMutableRawPointer) -> Bool {
         if freeHotBlock(pointer) { return true }
         let address = UInt(bitPattern: pointer)
-        var page = currentPage
-        if address &- page.base >= currentSpan {
+        var page = lastPage
+        if address &- page.base >= lastSpan {
             guard let found = map.find(address) else { return false }
             page = found
+            lastPage = found
+            lastSpan = UInt(bitPattern: pageSize)
         }
         let twice = (address &- page.base) &* 2
         let product = twice.multipliedFullWidth(by: reciprocal)
@@ -240,23 +244,23 @@ extension FixedBlockAllocator: OwningAllocator, ResettableAllocator, ResizableAl
     @inlinable @inline(__always)
     func freeHotBlock(_ pointer: UnsafeMutableRawPointer) -> Bool {
         let address = UInt(bitPattern: pointer)
-        let bit: UInt32
         if address == hot.0 {
-            bit = 1
-        } else if address == hot.1 {
-            bit = 2
-        } else {
-            return false
+            if hotIsFree.0 { misuse("FixedBlockAllocator", pointer, "was freed already") }
+            hotIsFree.0 = true
+            return true
         }
-        if hotFree & bit != 0 { misuse("FixedBlockAllocator", pointer, "was freed already") }
-        hotFree |= bit
-        return true
+        if address == hot.1 {
+            if hotIsFree.1 { misuse("FixedBlockAllocator", pointer, "was freed already") }
+            hotIsFree.1 = true
+            return true
+        }
+        return false
     }
 
     @inlinable @inline(__always)
     public func owns(_ pointer: UnsafeRawPointer) -> Bool {
         let address = UInt(bitPattern: pointer)
-        return address &- currentPage.base < currentSpan || map.find(address) != nil
+        return address &- lastPage.base < lastSpan || map.find(address) != nil
     }
 
     @inlinable @inline(__always)
