@@ -45,10 +45,10 @@ import Testing
 
     @Test func freesInAnyCase() throws {
         struct Failure: Error {}
-        struct Token: ~Copyable { let value: Int }
+        struct Uncopied: ~Copyable { let value: Int }
         let allocator = CountingAllocator()
         #expect(try allocator.withCString("four") { String(cString: $0) } == "four")
-        let token = try allocator.withCString("four") { Token(value: Int($0[0])) }
+        let token = try allocator.withCString("four") { Uncopied(value: Int($0[0])) }
         #expect(token.value == 102)
         #expect(throws: Failure.self) { try allocator.withCString("four") { _ in throw Failure() } }
         #expect(allocator.findLeaks() == nil && allocator.statistics.totalBlocks == 3)

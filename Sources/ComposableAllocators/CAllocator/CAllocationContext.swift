@@ -3,10 +3,12 @@
 // Layout of a block, where the allocator does not tell sizes: 16 bytes in which the usable size stands, then the block.
 //
 // The allocator's calls are closures made where its type is known, so that they are specialised for it: a method called
-// through a class or a witness table would not be. They are handed the allocator as an argument and hold nothing.
+// through a class or a witness table would not be. As constants of an object that is kept alive they are called, and hold
+// the allocator, without a retain.
 //
 // X1. `magic` is `CAllocationContext.validMagic` from the beginning until the context is invalidated.
-// X2. Where `counts` is set, `liveBlocks` and `liveBytes` are what C code has; else the allocator's own account tells.
+// X2. Where `counts` is set, `liveBlocks` and `liveBytes` are what C code has; else the allocator's own account tells. Which
+//     of the two is found by a block that is live for a moment: an allocator without an account reports no leak then.
 //
 // Cost: an indirect call over the allocator's own cost; where the allocator keeps no account and is shared, two atomic
 // additions. Thread-safety: that of the allocator; the counts are atomic where `isShared` says so.
@@ -16,24 +18,18 @@ import Synchronization
 
 @usableFromInline
 final class CAllocationContext {
-    @usableFromInline typealias State = UnsafeRawPointer
-
     static let validMagic: UInt = 0x4D61_6C6C_6F77_2043
     static let prefixSize = 16
 
     @exclusivity(unchecked) var magic = CAllocationContext.validMagic
-    /// Where the allocator is, as a value of its type.
-    let state: State
-    let tryAllocate: (State, Int) -> UnsafeMutableRawBufferPointer?
-    let deallocate: (State, UnsafeMutableRawPointer) -> Void
+    let tryAllocate: (Int) -> UnsafeMutableRawBufferPointer?
+    let deallocate: (UnsafeMutableRawPointer) -> Void
     /// The usable bytes of a block; not asked where the allocator does not tell.
-    let byteCount: (State, UnsafeMutableRawPointer) -> Int
-    let goodSize: (State, Int) -> Int
-    let destroyState: (State) -> Void
+    let byteCount: (UnsafeMutableRawPointer) -> Int
+    let goodSize: (Int) -> Int
     /// 0, or `prefixSize` where the allocator does not tell sizes.
     let prefix: Int
-    /// The allocator, if it keeps an account.
-    let measured: (any MeasuredAllocator)?
+    let allocator: any Allocator
     let resizable: (any ResizableAllocator)?
     let name: String
     let counts: Bool
@@ -43,54 +39,36 @@ final class CAllocationContext {
 
     @inlinable
     convenience init<A: Allocator>(_ allocator: A, isShared: Bool) {
-        let box = UnsafeMutablePointer<A>.allocate(capacity: 1)
-        box.initialize(to: allocator)
         self.init(
-            state: UnsafeRawPointer(box),
-            tryAllocate: { state, byteCount in
-                state.assumingMemoryBound(to: A.self).pointee
-                    .tryAllocate(byteCount: byteCount, alignment: mallocAlignment)
-            },
-            deallocate: { state, pointer in
-                state.assumingMemoryBound(to: A.self).pointee.deallocate(pointer)
-            },
-            byteCount: { state, pointer in
-                state.assumingMemoryBound(to: A.self).pointee._byteCount(of: pointer)
-            },
-            goodSize: { state, byteCount in
-                state.assumingMemoryBound(to: A.self).pointee.goodSize(for: byteCount, alignment: mallocAlignment)
-            },
-            destroyState: { state in
-                let box = UnsafeMutablePointer(mutating: state.assumingMemoryBound(to: A.self))
-                box.deinitialize(count: 1)
-                box.deallocate()
-            },
+            tryAllocate: { allocator.tryAllocate(byteCount: $0, alignment: mallocAlignment) },
+            deallocate: { allocator.deallocate($0) },
+            byteCount: { allocator._byteCount(of: $0) },
+            goodSize: { allocator.goodSize(for: $0, alignment: mallocAlignment) },
             allocator: allocator, isShared: isShared)
     }
 
     @usableFromInline
     init(
-        state: State, tryAllocate: @escaping (State, Int) -> UnsafeMutableRawBufferPointer?,
-        deallocate: @escaping (State, UnsafeMutableRawPointer) -> Void,
-        byteCount: @escaping (State, UnsafeMutableRawPointer) -> Int, goodSize: @escaping (State, Int) -> Int,
-        destroyState: @escaping (State) -> Void, allocator: any Allocator, isShared: Bool
+        tryAllocate: @escaping (Int) -> UnsafeMutableRawBufferPointer?,
+        deallocate: @escaping (UnsafeMutableRawPointer) -> Void,
+        byteCount: @escaping (UnsafeMutableRawPointer) -> Int, goodSize: @escaping (Int) -> Int,
+        allocator: any Allocator, isShared: Bool
     ) {
-        self.state = state
         self.tryAllocate = tryAllocate
         self.deallocate = deallocate
         self.byteCount = byteCount
         self.goodSize = goodSize
-        self.destroyState = destroyState
         prefix = allocator._tellsSizes ? 0 : CAllocationContext.prefixSize
-        measured = allocator as? any MeasuredAllocator
-        counts = measured == nil
+        self.allocator = allocator
+        if let probe = tryAllocate(1) {
+            counts = allocator.findLeaks() == nil
+            deallocate(probe.baseAddress.unsafelyUnwrapped)
+        } else {
+            counts = true
+        }
         resizable = allocator as? any ResizableAllocator
         name = "\(type(of: allocator))"
         self.isShared = isShared
-    }
-
-    deinit {
-        destroyState(state)
     }
 
     @inline(__always)
@@ -106,7 +84,7 @@ final class CAllocationContext {
 
     /// The blocks that are live, X2.
     func findLeaks() -> LeakError? {
-        if let measured { return measured.findLeaks() }
+        if !counts { return allocator.findLeaks() }
         let blocks = liveBlocks.load(ordering: .relaxed)
         guard blocks != 0 else { return nil }
         return LeakError(allocator: name, blocks: blocks, bytes: liveBytes.load(ordering: .relaxed))
@@ -123,7 +101,7 @@ extension CAllocationContext {
     }
 
     func malloc(_ byteCount: Int) -> UnsafeMutableRawPointer? {
-        guard isServable(byteCount), let block = tryAllocate(state, byteCount &+ prefix) else { return nil }
+        guard isServable(byteCount), let block = tryAllocate(byteCount &+ prefix) else { return nil }
         let base = block.baseAddress.unsafelyUnwrapped
         let usable = block.count &- prefix
         if counts { account(1, prefix == 0 ? byteCountForC(base) : usable) }
@@ -137,16 +115,16 @@ extension CAllocationContext {
     }
 
     @inline(__always)
-    private func byteCountForC(_ pointer: UnsafeMutableRawPointer) -> Int { byteCount(state, pointer) }
+    private func byteCountForC(_ pointer: UnsafeMutableRawPointer) -> Int { byteCount(pointer) }
 
     func goodSizeForC(_ byteCount: Int) -> Int {
         guard isServable(byteCount) else { return byteCount }
-        return max(goodSize(state, byteCount + prefix) - prefix, byteCount)
+        return max(goodSize(byteCount + prefix) - prefix, byteCount)
     }
 
     func free(_ pointer: UnsafeMutableRawPointer) {
         if counts { account(-1, -usableSize(pointer)) }
-        deallocate(state, pointer - prefix)
+        deallocate(pointer - prefix)
     }
 
     func calloc(_ count: Int, _ byteCount: Int) -> UnsafeMutableRawPointer? {
