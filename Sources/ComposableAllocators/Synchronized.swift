@@ -2,7 +2,8 @@
 //
 // Layout: an object with the allocator and the address of a lock. Invariant: I1. the allocator is touched by the thread
 // that holds the lock, and by no other; what it answers as constants (`_tellsOwn`, `_tellsSizes`) is asked without.
-// Cost: two atomic exchanges a call, about 10 ns where nobody waits. Thread-safe.
+// Cost: two atomic exchanges a call, about 10 ns where nobody waits (the standard Mutex takes a little more, and several times
+// as long where threads wait, since it hands itself over in the kernel). Thread-safe.
 
 public import AllocatorCore
 

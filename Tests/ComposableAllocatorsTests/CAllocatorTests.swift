@@ -228,6 +228,11 @@ func exercise(_ allocator: CAllocator, seed: UInt64, steps: Int) {
         }
         RegisteredCAllocator.free(block)
         try RegisteredCAllocator.unregister()
+        let counting = CountingAllocator()
+        try RegisteredCAllocator.registerUnchecked(counting)
+        RegisteredCAllocator.free(RegisteredCAllocator.malloc(5))
+        try RegisteredCAllocator.unregister()
+        #expect(counting.statistics.totalBlocks == 2)
     }
 
     @Test func aBlockThatComesWithoutAnAllocatorTraps() async {

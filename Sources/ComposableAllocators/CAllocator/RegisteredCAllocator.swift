@@ -41,6 +41,15 @@ public enum RegisteredCAllocator {
         try register(CAllocationContext(allocator, isShared: true))
     }
 
+    /// Registers an allocator that is not thread-safe, for libraries that promise to call their hooks one at a time: SQLite
+    /// does while its memory statistics are on, which is the default. Nothing checks the promise.
+    ///
+    /// - Throws: ``AlreadyRegistered``; the one that is registered stays.
+    @inlinable
+    public static func registerUnchecked<A: Allocator>(_ allocator: A) throws(AlreadyRegistered) {
+        try register(CAllocationContext(allocator, isShared: false))
+    }
+
     @usableFromInline
     static func register(_ context: CAllocationContext) throws(AlreadyRegistered) {
         let opaque = Unmanaged.passRetained(context).toOpaque()

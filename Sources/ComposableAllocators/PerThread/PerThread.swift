@@ -5,7 +5,7 @@
 // exchange each time. Full and empty magazines are exchanged at the depot (Depot.swift), which has upstream behind it.
 // A block that another thread allocated goes into the magazine of the thread that frees it.
 //
-// Cost: a hit is a thread-local load, three dependent loads after it and some stores; no atomic instruction, no lock.
+// Cost: a hit is a thread-local load, three dependent loads after it and some stores; no atomic read-modify-write, no lock.
 // Thread-safety: all of it; closing is for a moment at which no other thread uses the allocator, but threads may end then.
 
 public import AllocatorCore
