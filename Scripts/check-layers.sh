@@ -25,7 +25,7 @@ allow MallocHeap CMallowShims SystemMemory SystemMemoryEmbedded Synchronization
 allow MallowABI CMallowShims SystemMemoryEmbedded MallocHeapEmbedded
 allow AllocatorCore CMallowShims SystemMemory Glibc Musl Darwin
 allow ComposableAllocators AllocatorCore SystemMemory CMallowShims Synchronization Glibc Musl Darwin
-allow AllocatorTestKit AllocatorCore Synchronization
+allow AllocatorTestKit AllocatorCore Synchronization Glibc Musl Darwin Android
 allow Mallow AllocatorCore ComposableAllocators
 allow MallowTool ArgumentParser Foundation FoundationEssentials Glibc Musl Darwin
 

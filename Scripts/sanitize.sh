@@ -22,5 +22,5 @@ run() { # name, filter
 }
 
 allocators='AllocatorCoreTests|ComposableAllocatorsTests|AllocatorTestKitTests'
-run thread 'MallocHeapTests.HeapTests/Threads|Synchronized|PerThread|CAllocator|Shared'
+run thread 'MallocHeapTests.HeapTests/Threads|SynchronizedTests|PerThreadTests|CAllocatorTests|SharedAllocatorTests'
 run address "MallocHeapTests|$allocators"

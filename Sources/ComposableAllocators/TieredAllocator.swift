@@ -219,7 +219,10 @@ extension TieredAllocator {
     @inlinable
     public func goodSize(for byteCount: Int, alignment: Int) -> Int {
         if byteCount >= 0, byteCount <= largest {
-            for pool in pools[tier(of: byteCount)...] where pool.serves(byteCount, alignment) { return pool.blockSize }
+            for tier in tier(of: byteCount)..<tierCount {
+                let size = tiers[tier]._withUnsafeGuaranteedRef { $0.serves(byteCount, alignment) ? $0.blockSize : 0 }
+                if size > 0 { return size }
+            }
         }
         return upstream.goodSize(for: byteCount, alignment: alignment)
     }
@@ -258,8 +261,14 @@ extension TieredAllocator: OwningAllocator, ResettableAllocator, SizeReportingAl
         direct.removeAll()
     }
 
+    @inlinable
     public func byteCount(of pointer: UnsafeRawPointer) -> Int {
-        for pool in pools where pool.owns(pointer) { return pool.blockSize }
+        if recent._withUnsafeGuaranteedRef({ $0.owns(pointer) }) {
+            return recent._withUnsafeGuaranteedRef { $0.blockSize }
+        }
+        for tier in 0..<tierCount where tiers[tier]._withUnsafeGuaranteedRef({ $0.owns(pointer) }) {
+            return tiers[tier]._withUnsafeGuaranteedRef { $0.blockSize }
+        }
         guard let byteCount = direct[UInt(bitPattern: pointer)] else {
             misuse("TieredAllocator", pointer, "is not of this allocator")
         }
