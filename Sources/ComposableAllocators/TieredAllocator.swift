@@ -175,16 +175,25 @@ extension TieredAllocator {
     /// Frees a block of another tier than the recent one, or one that came straight from upstream.
     @inlinable @inline(never)
     func deallocateElsewhere(_ pointer: UnsafeMutableRawPointer) -> Bool {
-        for tier in 0..<tierCount {
-            let pool = tiers[tier]
-            if pool._withUnsafeGuaranteedRef({ $0._deallocateIfOwned(pointer) }) {
-                recent = pool
-                return true
-            }
+        if let pool = pool(of: pointer) {
+            recent = pool
+            return pool._withUnsafeGuaranteedRef { $0._deallocateIfOwned(pointer) }
         }
         guard direct.remove(UInt(bitPattern: pointer)) != nil else { return false }
         upstream.deallocate(pointer)
         return true
+    }
+
+    /// The tier whose block it is: first by a comparison with the page of each tier's last free, then by each tier's map.
+    @inlinable @inline(__always)
+    func pool(of pointer: UnsafeRawPointer) -> Unmanaged<FixedBlockAllocator<Upstream>>? {
+        for tier in 0..<tierCount where tiers[tier]._withUnsafeGuaranteedRef({ $0.isOnLastPage(pointer) }) {
+            return tiers[tier]
+        }
+        for tier in 0..<tierCount where tiers[tier]._withUnsafeGuaranteedRef({ $0.owns(pointer) }) {
+            return tiers[tier]
+        }
+        return nil
     }
 
     @inlinable @inline(never)
@@ -263,12 +272,7 @@ extension TieredAllocator: OwningAllocator, ResettableAllocator, SizeReportingAl
 
     @inlinable
     public func byteCount(of pointer: UnsafeRawPointer) -> Int {
-        if recent._withUnsafeGuaranteedRef({ $0.owns(pointer) }) {
-            return recent._withUnsafeGuaranteedRef { $0.blockSize }
-        }
-        for tier in 0..<tierCount where tiers[tier]._withUnsafeGuaranteedRef({ $0.owns(pointer) }) {
-            return tiers[tier]._withUnsafeGuaranteedRef { $0.blockSize }
-        }
+        if let pool = pool(of: pointer) { return pool._withUnsafeGuaranteedRef { $0.blockSize } }
         guard let byteCount = direct[UInt(bitPattern: pointer)] else {
             misuse("TieredAllocator", pointer, "is not of this allocator")
         }

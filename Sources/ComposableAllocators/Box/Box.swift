@@ -119,7 +119,12 @@ extension Box where Value: ~Copyable {
         @inline(__always)
         _read { yield pointer.pointee }
         @inline(__always)
-        _modify { yield &pointer.pointee }
+        _modify {
+            // In a variable of its own: of `pointer.pointee` the compiler makes a module that is not valid under the thread
+            // sanitizer (Swift 6.3.1).
+            let place = pointer
+            yield &place.pointee
+        }
     }
 
     /// The allocator that the memory came from.

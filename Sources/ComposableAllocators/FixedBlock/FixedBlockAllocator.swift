@@ -259,8 +259,12 @@ extension FixedBlockAllocator: OwningAllocator, ResettableAllocator, ResizableAl
 
     @inlinable @inline(__always)
     public func owns(_ pointer: UnsafeRawPointer) -> Bool {
-        let address = UInt(bitPattern: pointer)
-        return address &- lastPage.base < lastSpan || map.find(address) != nil
+        isOnLastPage(pointer) || map.find(UInt(bitPattern: pointer)) != nil
+    }
+
+    @inlinable @inline(__always)
+    func isOnLastPage(_ pointer: UnsafeRawPointer) -> Bool {
+        UInt(bitPattern: pointer) &- lastPage.base < lastSpan
     }
 
     @inlinable @inline(__always)

@@ -5,7 +5,7 @@ import CSQLiteHooks
 import Foundation
 import Mallow
 
-let rows = 150_000
+let rows = 300_000
 
 /// Inserts, an index, groups, updates, deletes, and many small queries: each prepared, run and finalised.
 func work() -> UInt64 {
