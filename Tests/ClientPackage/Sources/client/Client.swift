@@ -17,6 +17,7 @@ struct Client {
         checkBoxes()
         checkRegions()
         checkPools()
+        checkCompositions()
         print(failures == 0 ? "every value ended once and every block was freed" : "\(failures) failures")
         exit(failures == 0 ? 0 : 1)
     }
