@@ -2,7 +2,6 @@
 // free them. Where threads meet is random, so that a race may be missed; run it under the thread sanitizer too.
 
 public import AllocatorCore
-import Synchronization
 
 /// Holds a thread-safe allocator to its contract while threads share it; call `checkAllocator` for the rest of the contract.
 ///
@@ -67,7 +66,7 @@ private final class SharedRound<A: Allocator & Sendable>: Sendable {
     let allocator: A
     let seed: UInt64
     let largest: Int
-    let state = Mutex(State())
+    let state = Locked(State())
 
     init(allocator: A, seed: UInt64, largest: Int) {
         self.allocator = allocator
