@@ -78,6 +78,10 @@ import Testing
         #expect(reason(8, 32) == .unsupportedAlignment(limit: 16))
         #expect(reason(8, 3) == .invalidAlignment)
         #expect(reason(0, 1) == nil)
+        // A good size is its own only where it serves the request: a fallback asks for it.
+        #expect(allocator.goodSize(for: 8, alignment: 16) == 64)
+        #expect(allocator.goodSize(for: 8, alignment: 32) == 8)
+        #expect(allocator.goodSize(for: 65, alignment: 16) == 65)
         // All that upstream has can be had, and again.
         for _ in 0..<3 {
             let blocks = (0..<10).map { _ in try! allocator.allocate(byteCount: 64) }

@@ -196,7 +196,9 @@ extension PerThread: SizeReportingAllocator, ResizableAllocator, MeasuredAllocat
     }
 
     @inlinable
-    public func goodSize(for byteCount: Int, alignment: Int) -> Int { max(byteCount, blockSize) }
+    public func goodSize(for byteCount: Int, alignment: Int) -> Int {
+        byteCount <= blockSize && isPowerOfTwo(alignment) && alignment <= self.alignment ? blockSize : byteCount
+    }
 
     @inlinable @inline(__always)
     public func byteCount(of pointer: UnsafeRawPointer) -> Int { blockSize }
