@@ -220,6 +220,11 @@ import Testing
             _ = try TrackingAllocator().allocate(byteCount: -1)
         }
         expectMessage(negative, "TrackingAllocator: a request for a negative number of bytes (-1)")
+        // -(2^60) values of 16 bytes: the product wraps to 0.
+        let wrapping = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+            _ = try TrackingAllocator().allocate((Int, Int).self, count: -(1 << 60))
+        }
+        expectMessage(wrapping, "TrackingAllocator: a request for a negative number of bytes")
     }
 
     @Test func manyFreesAreForgotten() throws {

@@ -30,9 +30,10 @@ extension TrackingAllocator {
         _ type: T.Type, count: Int, file: StaticString = #fileID, line: UInt = #line
     ) throws(AllocationError) -> UnsafeMutableBufferPointer<T> {
         let (byteCount, overflow) = count.multipliedReportingOverflow(by: MemoryLayout<T>.stride)
+        // As in TypedAllocation.swift: a product that wraps must not turn a negative count into a size that can be served.
         let block = try allocate(
-            byteCount: overflow && count > 0 ? .max : byteCount, alignment: MemoryLayout<T>.alignment, file: file,
-            line: line)
+            byteCount: overflow ? (count > 0 ? .max : .min) : byteCount, alignment: MemoryLayout<T>.alignment,
+            file: file, line: line)
         return UnsafeMutableBufferPointer(
             start: block.baseAddress!.bindMemory(to: T.self, capacity: count), count: count)
     }
