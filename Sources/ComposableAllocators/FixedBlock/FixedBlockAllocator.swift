@@ -20,8 +20,8 @@
 // no address is computed from a value that was just stored.
 //
 // Cost: a hot block takes about 7 instructions to allocate and 6 to free; another about 20 to allocate and 35 to free where
-// the current word has room and the page is the one of the last free. A word that fills or gets room, and a page that does, take some more:
-// O(log64 of the blocks in a page, and of the pages).
+// the current word has room and the page is the one of the last free. A word that fills or gets room, and a page that does,
+// take some more: O(log64 of the blocks in a page, and of the pages).
 // Thread-safety: none. `Synchronized` and `PerThread` add it.
 
 public import AllocatorCore
@@ -36,7 +36,8 @@ public import AllocatorCore
 /// block of it is live, at least three quarters of all blocks are free, and it is not the last page.
 ///
 /// A double free, a pointer into a block and a foreign pointer trap. The memory of a free block is not touched, and pages
-/// hold nothing but blocks; the allocator's records (a bit and a half a block, and some 150 bytes a page) come from malloc.
+/// hold nothing but blocks; the allocator's records (little more than a bit a block, and some 120 bytes a page) come from
+/// malloc.
 /// Not thread-safe.
 ///
 /// The idea is old; the rule by which pages go back is that of a Go library of allocators for C memory.
