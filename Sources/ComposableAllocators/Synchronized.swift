@@ -33,8 +33,9 @@ public final class Synchronized<Base: Allocator>: Allocator, @unchecked Sendable
 
     /// Does several things with the allocator, with no other thread's call between them.
     ///
-    /// The closure borrows the allocator, which cannot leave it. It must not call this object, which waits for itself
-    /// then, and should be short: other threads wait.
+    /// The closure must not let the allocator out, or a part of it that is a reference, such as an `upstream`: used without
+    /// the lock, that is a data race, which the compiler does not see. Nor may it call this object, which waits for itself
+    /// then. It should be short: other threads wait.
     @inlinable @inline(__always)
     public func withLock<Result: ~Copyable, Failure: Error>(
         _ body: (borrowing Base) throws(Failure) -> Result
