@@ -8,7 +8,7 @@
 // P2. A page that is current is the oldest with room, and the current word is one of its words.
 // P3. A page without a live block is on the list of drained pages, if it is not the only page. A page on the list may
 //     have live blocks again: whoever looks takes it off.
-// P4. `bits` is the number of all bits that stand for blocks and are 1. `calmLevel` is a quarter of all blocks plus one where
+// P4. `bits` is the number of all bits that stand for blocks and are 1. `calmLevel` is a quarter of all blocks plus two where
 //     there is more than one page, else 0: no page goes back while more bits than that are 1, and a free that leaves no
 //     more looks whether one does.
 // P5. `hot.0` and `hot.1` are 0 or blocks whose bits are 1, and then more than `calmLevel` bits are 1. They are the last and
