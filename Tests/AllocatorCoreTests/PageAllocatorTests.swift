@@ -155,7 +155,9 @@ private struct SeededGenerator: RandomNumberGenerator {
                 for nth in 1...calls {
                     FaultInjection.fail(nth: nth, count: count, of: kinds)
                     var model = run()
-                    #expect(FaultInjection.end().failed > 0)
+                    // What must be trimmed depends on where the kernel maps: a run may end a few calls earlier.
+                    let plan = FaultInjection.end()
+                    #expect(plan.failed > 0 || plan.calls < nth)
                     refusals += model.refusals
                     stranded += allocator.firstStranded == 0 ? 0 : 1
                     // All works again when the kernel does, and nothing was lost.

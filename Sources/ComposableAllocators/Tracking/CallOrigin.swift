@@ -66,7 +66,7 @@ struct CodeNames {
     /// How the symbols begin that are skipped on the way to the caller: those of this package's modules, and of the
     /// standard library's functions in between.
     private static let ownPrefixes =
-        ["mallow_return_addresses", "$ss"]
+        ["mallow_return_addresses", "___interceptor_", "__interceptor_", "$ss"]
         + [
             "AllocatorCore", "ComposableAllocators", "AllocatorTestKit", "SlabArenas", "SegmentedBuffers", "Heaps",
         ].map { "$s\($0.utf8.count)\($0)" }
