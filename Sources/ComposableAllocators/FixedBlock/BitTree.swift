@@ -62,22 +62,28 @@ package struct BitTree {
     /// The least element.
     package var first: Int? {
         if count <= 64 { return words[0] == 0 ? nil : words[0].trailingZeroBitCount }
+        var depth = 1
+        var size = (count + 63) / 64
+        while size > 1 {
+            size = (size + 63) / 64
+            depth += 1
+        }
+        // From the top, whose word is the last, down.
         var level = words + (Self.wordCount(count) - 1)
         if level[0] == 0 { return nil }
-        // From the top down; the size of each level follows from the number of those below.
-        var sizes: [5 of Int] = .init(repeating: 0)
-        var depth = 0
-        var bits = count
-        repeat {
-            bits = (bits + 63) / 64
-            sizes[depth] = bits
-            depth += 1
-        } while bits > 1
         var index = 0
-        for below in stride(from: depth - 1, through: 0, by: -1) {
+        for below in stride(from: depth - 2, through: 0, by: -1) {
             index = index * 64 + level[index].trailingZeroBitCount
-            if below > 0 { level -= sizes[below - 1] }
+            level -= sizeOfLevel(below)
         }
+        index = index * 64 + level[index].trailingZeroBitCount
         return index
+    }
+
+    /// The words of a level.
+    private func sizeOfLevel(_ level: Int) -> Int {
+        var size = count
+        for _ in 0...level { size = (size + 63) / 64 }
+        return size
     }
 }
