@@ -7,11 +7,11 @@ public struct AllocationError: Error {
     public enum Reason: Hashable, Sendable {
         /// There is no memory now, here or upstream.
         case outOfMemory
-        /// The allocator never serves so many bytes.
+        /// The allocator never serves so many bytes: the limit is its largest request, in bytes.
         case tooLarge(limit: Int)
         /// The alignment is not a power of two.
         case invalidAlignment
-        /// The allocator never aligns so far.
+        /// The allocator never aligns so far: the limit is the largest alignment that it offers, in bytes.
         case unsupportedAlignment(limit: Int)
         /// It would go beyond the limit that was set for what is live, in bytes.
         case quotaExceeded(limit: Int)
@@ -24,6 +24,9 @@ public struct AllocationError: Error {
     /// The alignment, shifted by 8, and the number of the reason.
     private let alignmentAndReason: Int
 
+    /// Makes an error, as an allocator throws it that refuses. Traps where the allocator's name is not stored as text, as
+    /// a `StaticString` made from a single Unicode scalar is not.
+    ///
     /// - Parameters:
     ///   - allocator: the type of the allocator that refuses.
     ///   - byteCount: the bytes that were asked for.
@@ -44,12 +47,13 @@ public struct AllocationError: Error {
         alignmentAndReason = min(max(alignment, -1 << 54), 1 << 54) << 8 | number
     }
 
-    /// The type of the allocator that refused.
+    /// The type of the allocator that refused. O(length of the name).
     public var allocator: String { String(cString: name) }
 
     /// The alignment that was asked for, in bytes.
     public var alignment: Int { alignmentAndReason >> 8 }
 
+    /// What was wrong with the request, or with the moment. O(1).
     public var reason: Reason {
         switch alignmentAndReason & 0xff {
         case 0: .outOfMemory
@@ -95,6 +99,13 @@ public struct ConfigurationError: Error, Equatable, Sendable, CustomStringConver
     /// What the value must be, such as "a multiple of blockSize (48)".
     public let requirement: String
 
+    /// Makes an error, as an allocator's initialiser throws it.
+    ///
+    /// - Parameters:
+    ///   - allocator: the type of the allocator.
+    ///   - argument: the argument's label.
+    ///   - value: the value that was given.
+    ///   - requirement: what the value must be, to be read after "must be".
     public init(allocator: String, argument: String, value: Int, requirement: String) {
         self.allocator = allocator
         self.argument = argument

@@ -6,11 +6,13 @@
 ///
 /// So `liveBytes + overheadBytes + freeBytes == heldBytes`, in every allocator and at every moment.
 public struct AllocatorStatistics: Codable, Equatable, Sendable {
+    /// Blocks that are live now.
     public var liveBlocks: Int
+    /// Usable bytes of the blocks that are live now.
     public var liveBytes: Int
     /// The most blocks that were ever live at once.
     public var peakBlocks: Int
-    /// The most bytes that were ever live at once.
+    /// The most usable bytes that were ever live at once.
     public var peakBytes: Int
     /// Blocks allocated since the allocator was made.
     public var totalBlocks: Int
@@ -22,6 +24,7 @@ public struct AllocatorStatistics: Codable, Equatable, Sendable {
     /// Bytes held that no block can have.
     public var overheadBytes: Int
 
+    /// Makes an account from its numbers, which are not checked; those left out are 0.
     public init(
         liveBlocks: Int = 0, liveBytes: Int = 0, peakBlocks: Int = 0, peakBytes: Int = 0, totalBlocks: Int = 0,
         totalBytes: Int = 0, heldBytes: Int = 0, overheadBytes: Int = 0

@@ -7,11 +7,13 @@
 /// `ThresholdAllocator<AnyAllocator, AnyAllocator>`. Thread-safe if what it wraps is.
 @frozen
 public struct AnyAllocator: Allocator {
+    /// The allocator that is wrapped.
     public let base: any Allocator
     // Asked once: a call through the witness table for each would cost as much as the allocation.
     public let _tellsOwn: Bool
     public let _tellsSizes: Bool
 
+    /// Wraps an allocator.
     @inlinable
     public init(_ base: any Allocator) {
         self.base = base

@@ -4,11 +4,14 @@ public struct LeakError: Error, Equatable, Sendable {
     public struct Site: Equatable, Sendable {
         /// Where they were allocated: `Module/File.swift:12`, or a function's name.
         public var location: String
+        /// How many of the live blocks came from there.
         public var blocks: Int
+        /// Usable bytes of these blocks.
         public var bytes: Int
         /// The calls that led there, innermost first; empty unless stacks were asked for.
         public var stack: [String]
 
+        /// Makes a site: so many live blocks, of so many usable bytes in all.
         public init(location: String, blocks: Int, bytes: Int, stack: [String] = []) {
             self.location = location
             self.blocks = blocks
@@ -19,12 +22,20 @@ public struct LeakError: Error, Equatable, Sendable {
 
     /// The type of the allocator, or of each that leaks where several were closed together.
     public var allocator: String
+    /// How many blocks were live.
     public var blocks: Int
     /// Usable bytes of the blocks.
     public var bytes: Int
     /// Where they came from, the most bytes first; empty where nobody tracked.
     public var sites: [Site]
 
+    /// Makes an error: so many live blocks, of so many usable bytes in all.
+    ///
+    /// - Parameters:
+    ///   - allocator: the type of the allocator.
+    ///   - blocks: how many blocks are live.
+    ///   - bytes: their usable bytes.
+    ///   - sites: where they came from, the most bytes first; empty where nobody tracked.
     public init(allocator: String, blocks: Int, bytes: Int, sites: [Site] = []) {
         self.allocator = allocator
         self.blocks = blocks

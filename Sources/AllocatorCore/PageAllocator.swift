@@ -23,10 +23,14 @@ internal import SystemMemory
 /// ranges), the contents are dropped, the mapping is remembered, counts as overhead, and is offered again at every later
 /// free and at ``close()``. A double free, a foreign pointer and one inside a block trap.
 ///
+/// Allocating and freeing are O(1), beside the kernel's work for the pages that are touched: one system call each, and some
+/// more for an alignment above a page, guards, huge pages, and memory that the kernel refused to take back before.
+///
 /// Not thread-safe. The idea is D's `MmapAllocator`.
 public final class PageAllocator {
     /// Whether large blocks ask for huge pages.
     public enum HugePages: Sendable {
+        /// Every block has the pages that the system gives by itself.
         case none
         /// Blocks of 2 MiB or more are aligned to 2 MiB, and the kernel is advised to use huge pages. Where it refuses or
         /// has none, the block has ordinary pages.
@@ -48,6 +52,7 @@ public final class PageAllocator {
         var overhead: Int { Int(bitPattern: mapping.byteCount &- room) }
     }
 
+    /// Whether blocks of 2 MiB or more ask for huge pages.
     public let hugePages: HugePages
     /// Whether an inaccessible page lies on each side of every block.
     public let hasGuardPages: Bool

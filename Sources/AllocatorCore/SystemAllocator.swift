@@ -6,9 +6,10 @@ public import CMallowShims
 /// The system's malloc: the upstream of every allocator that names no other.
 ///
 /// Blocks come from `malloc`, so C code may `free` them, and this frees what C code allocated. Any alignment; a freed or
-/// foreign pointer is found as the malloc finds it. Thread-safe.
+/// foreign pointer is found as the malloc finds it. Costs what malloc and free cost. Thread-safe.
 @frozen
 public struct SystemAllocator: SizeReportingAllocator, ResizableAllocator, Sendable {
+    /// Makes the allocator, which has no state: all are the same.
     @inlinable @inline(__always)
     public init() {}
 

@@ -9,10 +9,13 @@ public enum AllocatorOperation: Codable, Equatable, Hashable, Sendable {
     case tryAllocate(id: Int, byteCount: Int, alignment: Int)
     /// A request that was refused when it was recorded, or that every allocator must refuse.
     case refused(byteCount: Int, alignment: Int)
+    /// A free of a block.
     case deallocate(id: Int)
     /// A change of size in place, which may be declined.
     case resize(id: Int, byteCount: Int)
+    /// A call of `freeAll()`.
     case freeAll
+    /// A call of `close()`, which throws where blocks are live.
     case close
 }
 

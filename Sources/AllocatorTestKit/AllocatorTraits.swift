@@ -30,6 +30,7 @@ public struct AllocatorTraits: Sendable {
     /// the program on them, as under the address sanitizer without `allocator_may_return_null=1`.
     public var refusesHugeSizes = true
 
+    /// The defaults.
     public init() {}
 
     /// The defaults, changed by a closure: `.with { $0.largestByteCount = 64 }`.

@@ -20,6 +20,7 @@ public struct ContractViolation: Error, Equatable, Sendable {
 
     /// The type of the allocator.
     public let allocator: String
+    /// The promise that was broken.
     public let clause: Clause
     /// What the clause is about here: `alignment`, `owns`, `statistics.peakBytes`, …
     public let subject: String

@@ -1,9 +1,10 @@
 // A small generator of random numbers that gives the same sequence on every machine.
 
-/// SplitMix64 (Steele, Lea and Flood, 2014): for tests that can be repeated by their seed.
+/// SplitMix64 (Steele, Lea and Flood, 2014): for tests that can be repeated by their seed. A number is O(1).
 public struct SeededGenerator: RandomNumberGenerator, Sendable {
     private var state: UInt64
 
+    /// Makes a generator; the same seed makes the same numbers.
     public init(seed: UInt64) { state = seed }
 
     public mutating func next() -> UInt64 {

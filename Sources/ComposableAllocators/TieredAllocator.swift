@@ -14,9 +14,15 @@ public struct BlockTier: Equatable, Sendable {
     public var blockSize: Int
     /// What a block's address is a multiple of; nil stands for the largest power of two up to 16 that divides `blockSize`.
     public var alignment: Int?
-    /// Bytes of a page, a multiple of `blockSize`; nil stands for about 64 KiB.
+    /// Bytes of a page, a multiple of `blockSize`; nil stands for about 64 KiB, and at least 8 blocks.
     public var pageSize: Int?
 
+    /// Makes a tier. What cannot be a tier is refused when a ``TieredAllocator`` is made of it.
+    ///
+    /// - Parameters:
+    ///   - blockSize: bytes of a block: at least 1, and a multiple of `alignment`.
+    ///   - alignment: a power of two; nil stands for the largest up to 16 that `blockSize` is a multiple of.
+    ///   - pageSize: bytes of a page, a multiple of `blockSize`; nil stands for about 64 KiB, and at least 8 blocks.
     public init(blockSize: Int, alignment: Int? = nil, pageSize: Int? = nil) {
         self.blockSize = blockSize
         self.alignment = alignment
@@ -30,8 +36,11 @@ public struct BlockTier: Equatable, Sendable {
 /// ``FallbackAllocator``s over ``FixedBlockAllocator``s do, with the number of tiers known at run time and without asking
 /// every tier in turn. Where a tier's pool has no memory, the next ones are tried, and upstream at last.
 ///
-/// A free finds its tier by the address. A double free, a pointer into a block of a tier and a foreign pointer trap. Not
-/// thread-safe. For statistics, see those of ``pools``, or put a ``QuotaAllocator`` around it.
+/// Allocating costs what it costs in the tier's pool, and O(tiers) where the pool has no memory. A free finds its tier by
+/// the address: it is a pool's, and O(tiers) more where the tier is not the one that was used last. A block that comes
+/// straight from upstream also costs an entry in a hash table. Not thread-safe.
+///
+/// A double free, a pointer into a block of a tier and a foreign pointer trap. For statistics, see those of ``pools``, or put a ``QuotaAllocator`` around it.
 public final class TieredAllocator<Upstream: Allocator> {
     @usableFromInline typealias Pool = FixedBlockAllocator<Upstream>
 
@@ -50,6 +59,7 @@ public final class TieredAllocator<Upstream: Allocator> {
     @usableFromInline let tiers: UnsafeMutablePointer<Unmanaged<FixedBlockAllocator<Upstream>>>
     /// The pools, smallest blocks first: for their statistics.
     public let pools: [FixedBlockAllocator<Upstream>]
+    /// Where pages come from, and blocks that no tier serves.
     public let upstream: Upstream
 
     /// Makes a ladder, which takes no memory from upstream before the first request.
@@ -104,6 +114,8 @@ public final class TieredAllocator<Upstream: Allocator> {
     ///   - blockSizes: bytes of each tier's blocks, rising.
     ///   - pageSize: about how many bytes are asked of upstream at once: the largest multiple of a tier's block size that
     ///     is not above it, and at least one block.
+    ///   - upstream: where pages come from, and blocks above the last tier.
+    /// - Throws: ``ConfigurationError``, which names the argument.
     public convenience init(
         blockSizes: [Int], pageSize: Int = 65536, upstream: Upstream
     ) throws(ConfigurationError) {
@@ -124,11 +136,15 @@ public final class TieredAllocator<Upstream: Allocator> {
 
 extension TieredAllocator where Upstream == SystemAllocator {
     /// Makes a ladder whose pages come from the system's malloc, as does what is above the last tier.
+    ///
+    /// - Throws: ``ConfigurationError``, which names the argument.
     public convenience init(tiers: [BlockTier]) throws(ConfigurationError) {
         try self.init(tiers: tiers, upstream: SystemAllocator())
     }
 
     /// Makes a ladder from block sizes alone, over the system's malloc.
+    ///
+    /// - Throws: ``ConfigurationError``, which names the argument.
     public convenience init(blockSizes: [Int], pageSize: Int = 65536) throws(ConfigurationError) {
         try self.init(blockSizes: blockSizes, pageSize: pageSize, upstream: SystemAllocator())
     }

@@ -4,8 +4,10 @@ public import AllocatorCore
 
 /// What was asked of an allocator, in order.
 public struct AllocationTrace: Codable, Equatable, Sendable, CustomStringConvertible {
+    /// The calls, in the order in which they were made.
     public var operations: [AllocatorOperation]
 
+    /// Makes a trace of these calls.
     public init(_ operations: [AllocatorOperation] = []) { self.operations = operations }
 
     /// Lines of Swift.
@@ -19,22 +21,26 @@ public struct AllocationTrace: Codable, Equatable, Sendable, CustomStringConvert
         public var refusedNow = 0
         /// Requests that were refused in the recording and served now; they were freed at once.
         public var servedNow = 0
-        /// Blocks resized in place, and those for which that was declined or that the allocator cannot resize.
+        /// How often a block was resized in place.
         public var resized = 0
+        /// How often that was declined, or the allocator cannot resize.
         public var notResized = 0
-        /// Blocks that the trace leaves live, and their usable bytes.
+        /// Blocks that the trace leaves live.
         public var blocksLeft = 0
+        /// Usable bytes of the blocks that the trace leaves live.
         public var bytesLeft = 0
         /// The most usable bytes that were live at once.
         public var peakBytes = 0
 
+        /// The outcome of an empty trace.
         public init() {}
     }
 
     /// Does to an allocator what the trace says.
     ///
     /// A refused block's later operations are left out. `freeAll` frees the trace's blocks one by one where the allocator
-    /// cannot free all. Blocks that the trace leaves live are counted and then freed.
+    /// cannot free all. Blocks that the trace leaves live are counted and then freed. Traps where the trace allocates a
+    /// block under the number of one that is live.
     ///
     /// - Complexity: one call of the allocator for each operation, and a hash table's look-up.
     @discardableResult

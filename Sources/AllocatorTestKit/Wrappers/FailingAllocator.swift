@@ -13,6 +13,7 @@ public import AllocatorCore
 ///
 /// Memory that fails on request is an old idea of SQLite's tests.
 public final class FailingAllocator<Upstream: Allocator> {
+    /// Where blocks come from.
     public let upstream: Upstream
     /// When requests fail; it may be changed at any time.
     public var plan: FailurePlan {
@@ -28,6 +29,11 @@ public final class FailingAllocator<Upstream: Allocator> {
     private var random: SeededGenerator
     private var blocks = LiveBlocks()
 
+    /// Makes an allocator that refuses what the plan says and passes everything else on.
+    ///
+    /// - Parameters:
+    ///   - upstream: where blocks come from.
+    ///   - plan: which requests fail.
     public init(upstream: Upstream, plan: FailurePlan) {
         self.upstream = upstream
         self.plan = plan
@@ -50,6 +56,7 @@ public final class FailingAllocator<Upstream: Allocator> {
 }
 
 extension FailingAllocator where Upstream == SystemAllocator {
+    /// Makes an allocator over the system's malloc that refuses what the plan says.
     public convenience init(plan: FailurePlan) { self.init(upstream: SystemAllocator(), plan: plan) }
 }
 

@@ -10,11 +10,13 @@ public import AllocatorCore
 /// requests against another allocator. A pointer that is not its own traps. `close()` leaves the upstream open, and `deinit`
 /// frees what is left. Not thread-safe.
 public final class RecordingAllocator<Upstream: Allocator> {
+    /// Where blocks come from.
     public let upstream: Upstream
     /// What was asked until now. Set it to an empty trace to begin anew; numbers of blocks go on.
     public var trace = AllocationTrace()
     private var blocks = LiveBlocks()
 
+    /// Makes an allocator that records what it passes on to an upstream.
     public init(upstream: Upstream) { self.upstream = upstream }
 
     deinit {
@@ -23,6 +25,7 @@ public final class RecordingAllocator<Upstream: Allocator> {
 }
 
 extension RecordingAllocator where Upstream == SystemAllocator {
+    /// Makes an allocator that records what it passes on to the system's malloc.
     public convenience init() { self.init(upstream: SystemAllocator()) }
 }
 

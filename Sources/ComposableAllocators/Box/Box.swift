@@ -113,9 +113,9 @@ extension Box where Value: ~Copyable, A == SystemAllocator {
 
 extension Box where Value: ~Copyable {
     /// The value, where it is: reading borrows it and writing changes it in place, O(1), without a copy.
-    // Not by unsafeAddress, from which the compiler concludes that the value was lent for good: no take() after a read.
     @inlinable
     public var value: Value {
+        // Not by unsafeAddress, from which the compiler concludes that the value was lent for good: no take() after a read.
         @inline(__always)
         _read { yield pointer.pointee }
         @inline(__always)

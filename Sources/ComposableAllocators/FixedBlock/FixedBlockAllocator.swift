@@ -38,7 +38,10 @@ public import AllocatorCore
 /// A double free, a pointer into a block and a foreign pointer trap. The memory of a free block is not touched, and pages
 /// hold nothing but blocks; the allocator's records (little more than a bit a block, and some 120 bytes a page) come from
 /// malloc.
-/// Not thread-safe.
+///
+/// Allocating and freeing are O(1), and O(log n) to the base 64 where one of the words that stand for 64 blocks each fills
+/// or gets room; n is the number of blocks in a page, and of pages. A page that comes or goes costs a call of upstream and
+/// O(blocks in the page) for its record. Not thread-safe; ``Synchronized`` and ``PerThread`` make it so.
 ///
 /// The idea is old; the rule by which pages go back is that of a Go library of allocators for C memory.
 public final class FixedBlockAllocator<Upstream: Allocator> {
@@ -130,6 +133,8 @@ public final class FixedBlockAllocator<Upstream: Allocator> {
 
 extension FixedBlockAllocator where Upstream == SystemAllocator {
     /// Makes a pool whose pages come from the system's malloc.
+    ///
+    /// - Throws: ``ConfigurationError``, which names the argument.
     public convenience init(blockSize: Int, alignment: Int? = nil, pageSize: Int? = nil) throws(ConfigurationError) {
         try self.init(blockSize: blockSize, alignment: alignment, pageSize: pageSize, upstream: SystemAllocator())
     }
@@ -307,6 +312,6 @@ extension FixedBlockAllocator: OwningAllocator, ResettableAllocator, ResizableAl
         giveBackAllPages()
     }
 
-    /// How many pages are held now.
+    /// How many pages are held now. O(1).
     public var pageCount: Int { pages.count }
 }

@@ -30,7 +30,8 @@ internal import SystemMemory
 ///
 /// Not for production: an allocation costs system calls and page faults (some microseconds), a page of memory, and two of
 /// the separate ranges of which a Linux process can have 65,530 (`vm.max_map_count`), so about 32,000 blocks can be live.
-/// Not thread-safe. The idea is Perens' Electric Fence.
+/// Allocating and freeing take O(page size), for the canary, and mostly two or three system calls each, whose cost is the
+/// kernel's. Not thread-safe. The idea is Perens' Electric Fence.
 public final class GuardAllocator {
     /// At which end of a block the first wrong byte ends the program.
     public enum Side: Sendable {
@@ -51,6 +52,7 @@ public final class GuardAllocator {
         var next: UInt = 0
     }
 
+    /// At which end of a block a wrong access ends the program at its instruction.
     public let side: Side
     /// Address space that freed blocks keep reserved at most, in bytes.
     public let quarantineByteCount: Int
@@ -66,6 +68,8 @@ public final class GuardAllocator {
     static var canary: UInt8 { 0xC5 }
 
     /// Makes an allocator whose quarantine is 256 MiB of address space.
+    ///
+    /// - Parameter side: at which end of a block the first wrong byte ends the program.
     public init(catching side: Side = .overrun) {
         self.side = side
         quarantineByteCount = 256 << 20

@@ -26,7 +26,11 @@ import Synchronization
 ///
 /// Each block has 16 bytes in front of it, which tell its size and stamp it with its address: a second free, an address
 /// inside a block and a pointer from before ``freeAll()`` trap. A block that was freed and whose place was given out again
-/// cannot be told from the new one. Not thread-safe.
+/// cannot be told from the new one.
+///
+/// Allocating is O(1), and where the current chunk has no room O(spare chunks) and, if none will do, a call or two of
+/// upstream. A free is O(1), but O(chunks) for a block with a chunk of its own or at a multiple of 4,096, and O(checkpoints)
+/// for a block that is older than they are. Not thread-safe.
 ///
 /// The idea is old: obstacks of GNU libc, `std::pmr::monotonic_buffer_resource`, bumpalo.
 public final class RegionAllocator {

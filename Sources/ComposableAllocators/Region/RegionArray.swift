@@ -129,9 +129,11 @@ public struct RegionArray<Element: ~Copyable>: ~Copyable, ~Escapable {
     @inlinable @inline(__always)
     var allocator: RegionAllocator { handle.owner }
 
+    /// How many elements there are. O(1).
     @inlinable public var count: Int { storage.pointee.count }
+    /// Whether there are no elements. O(1).
     @inlinable public var isEmpty: Bool { count == 0 }
-    /// How many elements there is room for.
+    /// How many elements there is room for. O(1).
     @inlinable public var capacity: Int { storage.pointee.capacity }
 
     /// The element at an index, in place.

@@ -8,6 +8,7 @@ public struct TrackedBlock {
     public let memory: UnsafeMutableRawBufferPointer
     /// The bytes that were asked for.
     public let requestedByteCount: Int
+    /// The alignment that was asked for, in bytes.
     public let alignment: Int
     /// Which block it was, counted from 1 since the allocator was made.
     public let number: Int
@@ -19,11 +20,15 @@ public struct TrackedBlock {
 
 /// What was done with a ``TrackingAllocator``. Blocks are numbered from 1, so that two runs can be compared.
 public enum TrackedOperation: Hashable, Sendable {
+    /// A block was allocated; the size and the alignment are those that were asked for, in bytes.
     case allocate(block: Int, byteCount: Int, alignment: Int)
-    /// Upstream did not serve the request.
+    /// Upstream did not serve the request, of so many bytes.
     case refuse(byteCount: Int, alignment: Int)
+    /// A block was freed.
     case deallocate(block: Int)
+    /// A block was resized in place; the size is the one that was asked for, in bytes.
     case resize(block: Int, byteCount: Int)
+    /// All live blocks were freed at once.
     case freeAll
 }
 

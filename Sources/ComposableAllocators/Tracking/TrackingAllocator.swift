@@ -17,8 +17,10 @@ public import AllocatorCore
 /// these places; ``report()`` prints them at any time.
 ///
 /// A double free traps, and tells where the block was allocated; so do a foreign pointer and one inside a block. For
-/// debugging and tests: an operation costs some hundred nanoseconds, with stacks some microseconds. Not thread-safe. The
-/// idea is Zig's `DebugAllocator` and D's `StatsCollector`.
+/// debugging and tests: an operation costs some hundred nanoseconds, with stacks some microseconds.
+///
+/// Allocating and freeing are O(1) amortised beside the upstream's cost, and an allocation O(`stackDepth`) where return
+/// addresses are taken. Not thread-safe. The idea is Zig's `DebugAllocator` and D's `StatsCollector`.
 public final class TrackingAllocator<Upstream: Allocator> {
     struct Entry {
         var byteCount: Int
@@ -28,6 +30,7 @@ public final class TrackingAllocator<Upstream: Allocator> {
         var origin: CallOrigin
     }
 
+    /// Where the blocks come from.
     public let upstream: Upstream
     /// How many calls of a block's stack are kept.
     public let stackDepth: Int
