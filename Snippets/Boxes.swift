@@ -1,5 +1,5 @@
-// A box: one value in an allocator, freed when the box goes out of scope. It cannot be copied, freed twice or used after
-// it was taken: none of that compiles.
+// A box: one value in an allocator, freed when the box goes out of scope. It cannot be copied, freed twice or used
+// after it was taken: none of that compiles.
 
 import Mallow
 

@@ -1,4 +1,5 @@
-// A pool that may hold 4 KiB at most, and malloc for what it cannot serve: requests never fail because the pool is full.
+// A pool that may hold 4 KiB at most, and malloc for what it cannot serve: requests never fail because the pool is
+// full.
 
 import Mallow
 

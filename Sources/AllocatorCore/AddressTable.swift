@@ -1,8 +1,9 @@
 // A hash table from addresses to plain values, for allocators that must know a block from its address alone.
 //
-// Layout: one array of entries, a power of two of them, linear probing, at most three quarters in use; address 0 marks an
-// entry that is free. An entry is removed by moving later ones back, so that no marks are left and a look-up stays short.
-// The array comes from malloc, never from the allocator that uses the table. Cost: O(1) expected. Thread-safety: none.
+// Layout: one array of entries, a power of two of them, linear probing, at most three quarters in use; address 0 marks
+// an entry that is free. An entry is removed by moving later ones back, so that no marks are left and a look-up stays
+// short. The array comes from malloc, never from the allocator that uses the table. Cost: O(1) expected. Thread-safety:
+// none.
 //
 // A plain struct, freed by its owner's deinit: a generic noncopyable struct can lose its own deinit in debug builds.
 
@@ -61,7 +62,8 @@ package struct AddressTable<Value: BitwiseCopyable> {
     @inlinable
     package subscript(address: UInt) -> Value? { find(address)?.pointee }
 
-    /// Enters an address that is not there. False where there is no memory for a larger table: nothing has changed then.
+    /// Enters an address that is not there. False where there is no memory for a larger table: nothing has changed
+    /// then.
     @inlinable
     package mutating func insert(_ address: UInt, _ value: Value) -> Bool {
         assert(address != 0 && find(address) == nil)

@@ -1,5 +1,5 @@
-// Why memory was refused. The error is four words, so that a typed throw returns it in registers: one that is larger goes
-// through memory, which a caller of `any Allocator` pays for in every call that succeeds (3 ns of 6, measured).
+// Why memory was refused. The error is four words, so that a typed throw returns it in registers: one that is larger
+// goes through memory, which a caller of `any Allocator` pays for in every call that succeeds (3 ns of 6, measured).
 
 /// Why a request for memory was not served. Nothing has changed where it is thrown.
 public struct AllocationError: Error {
@@ -24,8 +24,8 @@ public struct AllocationError: Error {
     /// The alignment, shifted by 8, and the number of the reason.
     private let alignmentAndReason: Int
 
-    /// Makes an error, as an allocator throws it that refuses. Traps where the allocator's name is not stored as text, as
-    /// a `StaticString` made from a single Unicode scalar is not.
+    /// Makes an error, as an allocator throws it that refuses. Traps where the allocator's name is not stored as text,
+    /// as a `StaticString` made from a single Unicode scalar is not.
     ///
     /// - Parameters:
     ///   - allocator: the type of the allocator that refuses.

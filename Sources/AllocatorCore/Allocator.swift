@@ -2,25 +2,25 @@
 //
 // What every allocator promises:
 // C1. A block that was handed out overlaps no other live block, and its contents stay as they are until it is freed.
-// C2. The buffer that is returned holds at least `byteCount` bytes, its base is a multiple of `alignment`, and all of its
-//     `count` bytes are the caller's.
+// C2. The buffer that is returned holds at least `byteCount` bytes, its base is a multiple of `alignment`, and all of
+//     its `count` bytes are the caller's.
 // C3. Zero bytes is a valid request: its block has an address and wants to be freed as any other.
-// C4. A request that cannot be served now (memory has run out) or ever (too large, an alignment that is not offered or is
-//     no power of two) throws, and nothing has changed.
-// C5. Misuse that would corrupt memory traps, and the message names the allocator, the pointer and what is wrong with it.
-//     A negative size traps.
+// C4. A request that cannot be served now (memory has run out) or ever (too large, an alignment that is not offered or
+//     is no power of two) throws, and nothing has changed.
+// C5. Misuse that would corrupt memory traps, and the message names the allocator, the pointer and what is wrong with
+//     it. A negative size traps.
 // C6. A capability that an allocator lacks is a protocol that it does not conform to: see Capabilities.swift.
 //
 // Thread-safety: none, unless the allocator says so; one that is thread-safe is `Sendable`.
 
 /// A source of memory: takes requests for bytes, and takes the blocks back.
 ///
-/// Use it as a generic parameter where speed counts (a composition of allocators then compiles to straight code), and as
-/// `any Allocator` where the allocator is chosen at run time. State sits behind a reference: the requirements are
+/// Use it as a generic parameter where speed counts (a composition of allocators then compiles to straight code), and
+/// as `any Allocator` where the allocator is chosen at run time. State sits behind a reference: the requirements are
 /// `borrowing`, so two live blocks of one allocator, and an allocator shared by several containers, are ordinary.
 ///
-/// To make one, implement ``allocate(byteCount:alignment:)`` and ``deallocate(_:)``, and conform to the capabilities that
-/// it has. `checkAllocator` of the module AllocatorTestKit then holds it to the contract.
+/// To make one, implement ``allocate(byteCount:alignment:)`` and ``deallocate(_:)``, and conform to the capabilities
+/// that it has. `checkAllocator` of the module AllocatorTestKit then holds it to the contract.
 public protocol Allocator: ~Copyable {
     /// Allocates a block.
     ///
@@ -31,8 +31,8 @@ public protocol Allocator: ~Copyable {
     /// - Throws: ``AllocationError``, and nothing has changed.
     borrowing func allocate(byteCount: Int, alignment: Int) throws(AllocationError) -> UnsafeMutableRawBufferPointer
 
-    /// Allocates a block as ``allocate(byteCount:alignment:)`` does, with nil in place of an error: what combinators call,
-    /// since nil costs nothing.
+    /// Allocates a block as ``allocate(byteCount:alignment:)`` does, with nil in place of an error: what combinators
+    /// call, since nil costs nothing.
     borrowing func tryAllocate(byteCount: Int, alignment: Int) -> UnsafeMutableRawBufferPointer?
 
     /// Frees a block that this allocator handed out and that has not been freed since. Anything else is misuse, which
@@ -122,8 +122,8 @@ extension Allocator where Self: ~Copyable {
         deallocate(block.baseAddress.unsafelyUnwrapped)
     }
 
-    /// Moves a block to one of another size: the contents are kept up to the smaller size. Where it throws, the old block
-    /// is as it was. See ``ResizableAllocator`` for growing without moving.
+    /// Moves a block to one of another size: the contents are kept up to the smaller size. Where it throws, the old
+    /// block is as it was. See ``ResizableAllocator`` for growing without moving.
     @inlinable
     public borrowing func reallocate(
         _ block: UnsafeMutableRawBufferPointer, byteCount: Int, alignment: Int? = nil

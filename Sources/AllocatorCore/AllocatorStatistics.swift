@@ -16,8 +16,8 @@ public struct AllocatorStatistics: Codable, Equatable, Sendable {
     public var peakBytes: Int
     /// Blocks allocated since the allocator was made.
     public var totalBlocks: Int
-    /// Bytes allocated since the allocator was made: those of each block when it was allocated, and what blocks grew by in
-    /// place.
+    /// Bytes allocated since the allocator was made: those of each block when it was allocated, and what blocks grew by
+    /// in place.
     public var totalBytes: Int
     /// Bytes taken from upstream and not given back, the allocator's records included.
     public var heldBytes: Int

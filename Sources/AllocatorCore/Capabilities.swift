@@ -39,7 +39,8 @@ public protocol ResizableAllocator: Allocator, ~Copyable {
 }
 
 extension ResizableAllocator where Self: ~Copyable {
-    /// Gives a block another size, in place where that can be, else by moving it. Where it throws, the block is as it was.
+    /// Gives a block another size, in place where that can be, else by moving it. Where it throws, the block is as it
+    /// was.
     @inlinable
     public borrowing func reallocate(
         _ block: UnsafeMutableRawBufferPointer, byteCount: Int, alignment: Int? = nil

@@ -1,5 +1,5 @@
-// Misuse of an allocator ends the program with a line that names the allocator, the pointer and what is wrong, in release
-// builds too. These are out of line: a caller pays a branch.
+// Misuse of an allocator ends the program with a line that names the allocator, the pointer and what is wrong, in
+// release builds too. These are out of line: a caller pays a branch.
 
 /// Ends the program: `what` says what is wrong with the pointer, as in "was freed already".
 @usableFromInline @inline(never)
@@ -28,8 +28,8 @@ package func refusal(
     return AllocationError(allocator: allocator, byteCount: byteCount, alignment: alignment, reason: found)
 }
 
-/// Ends the program if the size is negative, and says whether the alignment is a power of two: what every allocator asks
-/// first, two comparisons that disappear where the arguments are constants.
+/// Ends the program if the size is negative, and says whether the alignment is a power of two: what every allocator
+/// asks first, two comparisons that disappear where the arguments are constants.
 @inlinable @inline(__always)
 package func isValid(_ allocator: StaticString, byteCount: Int, alignment: Int) -> Bool {
     if byteCount < 0 { negativeByteCount(allocator, byteCount) }

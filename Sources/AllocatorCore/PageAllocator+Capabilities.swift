@@ -64,7 +64,8 @@ extension PageAllocator: ResizableAllocator {
         }
         let mapping = record.pointee.mapping
         record.pointee.mapping.trim(to: mapping.address, end: newEnd &+ guardBytes)
-        // The first of the dropped pages is the guard now, or the kernel keeps them all: they need no memory behind them.
+        // The first of the dropped pages is the guard now, or the kernel keeps them all: they need no memory behind
+        // them.
         let kept = min(record.pointee.mapping.end &- newEnd, dropped)
         if kept > 0 {
             SystemMemory.discard(address: newEnd, byteCount: kept)
@@ -88,8 +89,8 @@ extension PageAllocator: ResettableAllocator {
 }
 
 extension PageAllocator: MeasuredAllocator {
-    /// The account: held are all mappings, guards included, and the table of blocks; nothing is ever free, since what is
-    /// freed goes back to the system. O(1).
+    /// The account: held are all mappings, guards included, and the table of blocks; nothing is ever free, since what
+    /// is freed goes back to the system. O(1).
     public var statistics: AllocatorStatistics {
         var statistics = account
         statistics.heldBytes &+= records.byteCount

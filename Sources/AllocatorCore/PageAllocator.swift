@@ -1,5 +1,5 @@
-// Memory straight from the operating system, in whole pages: one mapping a block (see PageMapping.swift for its layout),
-// and a table from a block's base to its mapping. Nothing is written into or beside a block.
+// Memory straight from the operating system, in whole pages: one mapping a block (see PageMapping.swift for its
+// layout), and a table from a block's base to its mapping. Nothing is written into or beside a block.
 //
 // Invariants:
 // I1. Every mapping that the kernel gave and has not taken back has exactly one record, under the address of its base.
@@ -15,16 +15,16 @@ internal import SystemMemory
 /// Memory straight from the operating system, in whole pages.
 ///
 /// For large blocks: pages of a pool, buffers of megabytes, anything that should go back to the system the moment it is
-/// freed, or that wants huge pages or guard pages. Not for small blocks: each takes a page or more, a system call or more,
-/// and one of the separate ranges of which a Linux process can have 65,530 (`vm.max_map_count`).
+/// freed, or that wants huge pages or guard pages. Not for small blocks: each takes a page or more, a system call or
+/// more, and one of the separate ranges of which a Linux process can have 65,530 (`vm.max_map_count`).
 ///
-/// A request is rounded up to whole pages, and all of them are the caller's: the block's `count`. Any alignment. Freeing
-/// gives the memory back at once; where the kernel refuses to take the address space (it does at the limit of separate
-/// ranges), the contents are dropped, the mapping is remembered, counts as overhead, and is offered again at every later
-/// free and at ``close()``. A double free, a foreign pointer and one inside a block trap.
+/// A request is rounded up to whole pages, and all of them are the caller's: the block's `count`. Any alignment.
+/// Freeing gives the memory back at once; where the kernel refuses to take the address space (it does at the limit of
+/// separate ranges), the contents are dropped, the mapping is remembered, counts as overhead, and is offered again at
+/// every later free and at ``close()``. A double free, a foreign pointer and one inside a block trap.
 ///
-/// Allocating and freeing are O(1), beside the kernel's work for the pages that are touched: one system call each, and some
-/// more for an alignment above a page, guards, huge pages, and memory that the kernel refused to take back before.
+/// Allocating and freeing are O(1), beside the kernel's work for the pages that are touched: one system call each, and
+/// some more for an alignment above a page, guards, huge pages, and memory that the kernel refused to take back before.
 ///
 /// Not thread-safe. The idea is D's `MmapAllocator`.
 public final class PageAllocator {
@@ -32,8 +32,8 @@ public final class PageAllocator {
     public enum HugePages: Sendable {
         /// Every block has the pages that the system gives by itself.
         case none
-        /// Blocks of 2 MiB or more are aligned to 2 MiB, and the kernel is advised to use huge pages. Where it refuses or
-        /// has none, the block has ordinary pages.
+        /// Blocks of 2 MiB or more are aligned to 2 MiB, and the kernel is advised to use huge pages. Where it refuses
+        /// or has none, the block has ordinary pages.
         case advise
     }
 
@@ -168,7 +168,8 @@ extension PageAllocator: OwningAllocator, SizeReportingAllocator {
     ///
     /// - Throws: ``AllocationError`` with `.outOfMemory` where the kernel refuses, also sizes beyond the address space.
     ///   Nothing is lost then.
-    /// - Complexity: O(1): one system call, and up to two for an alignment above a page, one for guards, one for advice.
+    /// - Complexity: O(1): one system call, and up to two for an alignment above a page, one for guards, one for
+    ///   advice.
     public func allocate(byteCount: Int, alignment: Int) throws(AllocationError) -> UnsafeMutableRawBufferPointer {
         guard let block = tryAllocate(byteCount: byteCount, alignment: alignment) else {
             throw refusal("PageAllocator", byteCount: byteCount, alignment: alignment)

@@ -4,8 +4,8 @@
 //     address                 base                    base + room              address + byteCount
 //     |        guard          |      read and write   |       guard            |
 //
-// Where the kernel does not take back what was mapped only to align the base, that stays part of the mapping: inaccessible
-// if there are guards. So a mapping and its account are always the same.
+// Where the kernel does not take back what was mapped only to align the base, that stays part of the mapping:
+// inaccessible if there are guards. So a mapping and its account are always the same.
 
 internal import SystemMemory
 
@@ -54,8 +54,8 @@ package struct PageMapping: BitwiseCopyable {
         return .mapped(mapping, base: base)
     }
 
-    /// Gives the whole mapping back. Where the kernel refuses (it does when a process has too many separate ranges), its
-    /// contents are dropped, so that it costs address space and no memory.
+    /// Gives the whole mapping back. Where the kernel refuses (it does when a process has too many separate ranges),
+    /// its contents are dropped, so that it costs address space and no memory.
     package func unmap() -> Bool {
         if SystemMemory.unmap(address: address, byteCount: byteCount) { return true }
         SystemMemory.discard(address: address, byteCount: byteCount)

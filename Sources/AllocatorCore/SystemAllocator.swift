@@ -1,12 +1,12 @@
-// malloc and free, whichever the program runs on: libc's, or Mallow's when it is preloaded or linked. No state, so it is
-// thread-safe and costs what malloc costs, plus a test of the alignment.
+// malloc and free, whichever the program runs on: libc's, or Mallow's when it is preloaded or linked. No state, so it
+// is thread-safe and costs what malloc costs, plus a test of the alignment.
 
 public import CMallowShims
 
 /// The system's malloc: the upstream of every allocator that names no other.
 ///
-/// Blocks come from `malloc`, so C code may `free` them, and this frees what C code allocated. Any alignment; a freed or
-/// foreign pointer is found as the malloc finds it. Costs what malloc and free cost. Thread-safe.
+/// Blocks come from `malloc`, so C code may `free` them, and this frees what C code allocated. Any alignment; a freed
+/// or foreign pointer is found as the malloc finds it. Costs what malloc and free cost. Thread-safe.
 @frozen
 public struct SystemAllocator: SizeReportingAllocator, ResizableAllocator, Sendable {
     /// Makes the allocator, which has no state: all are the same.
@@ -27,8 +27,8 @@ public struct SystemAllocator: SizeReportingAllocator, ResizableAllocator, Senda
         return UnsafeMutableRawBufferPointer(start: pointer, count: byteCount)
     }
 
-    // Not `@inline(__always)`: a throwing function of a type that is not generic then stays a call through the witness table
-    // in specialised code of other modules (Swift 6.3.1).
+    // Not `@inline(__always)`: a throwing function of a type that is not generic then stays a call through the witness
+    // table in specialised code of other modules (Swift 6.3.1).
     @inlinable
     public func allocate(byteCount: Int, alignment: Int) throws(AllocationError) -> UnsafeMutableRawBufferPointer {
         guard let block = tryAllocate(byteCount: byteCount, alignment: alignment) else {

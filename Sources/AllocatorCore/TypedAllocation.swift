@@ -3,16 +3,16 @@
 extension Allocator where Self: ~Copyable {
     /// Allocates room for `count` values of a type, uninitialised.
     ///
-    /// - Returns: a buffer of exactly `count` values. Free it by `deallocate(_:)` after its values were deinitialised, or by
-    ///   ``deinitializeAndDeallocate(_:)``.
+    /// - Returns: a buffer of exactly `count` values. Free it by `deallocate(_:)` after its values were deinitialised,
+    ///   or by ``deinitializeAndDeallocate(_:)``.
     /// - Throws: ``AllocationError``, also where the size in bytes does not fit an `Int`. A negative count traps.
     @inlinable @inline(__always)
     public borrowing func allocate<T: ~Copyable>(
         _ type: T.Type, count: Int
     ) throws(AllocationError) -> UnsafeMutableBufferPointer<T> {
         let (byteCount, overflow) = count.multipliedReportingOverflow(by: MemoryLayout<T>.stride)
-        // No allocator serves so much: each refuses in its own words. A product that wraps must not turn a negative count
-        // into a size that can be served.
+        // No allocator serves so much: each refuses in its own words. A product that wraps must not turn a negative
+        // count into a size that can be served.
         let block = try allocate(
             byteCount: overflow ? (count > 0 ? .max : .min) : byteCount, alignment: MemoryLayout<T>.alignment)
         return UnsafeMutableBufferPointer(

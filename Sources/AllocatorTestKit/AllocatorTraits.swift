@@ -20,14 +20,14 @@ public struct AllocatorTraits: Sendable {
     public var leakReporting: LeakReporting?
     /// Whether a request to a new allocator is given just what `goodSize(for:alignment:)` says.
     public var givesGoodSize = true
-    /// Whether any request may be refused at any time, as over an upstream that fails by chance. Then requests of which a
-    /// new allocator ought to serve each need not be, and a refusal need not last.
+    /// Whether any request may be refused at any time, as over an upstream that fails by chance. Then requests of which
+    /// a new allocator ought to serve each need not be, and a refusal need not last.
     public var refusesAtRandom = false
     /// Whether freed memory serves again without `freeAll()` or `close()`: an allocator of which no block is live then
     /// serves small requests, whatever was before. Turn it off for bump allocation out of a limited room.
     public var reusesFreedMemory = true
-    /// Whether requests that no allocator can serve are made (from `1 << 47` bytes up). Turn it off where malloc itself ends
-    /// the program on them, as under the address sanitizer without `allocator_may_return_null=1`.
+    /// Whether requests that no allocator can serve are made (from `1 << 47` bytes up). Turn it off where malloc itself
+    /// ends the program on them, as under the address sanitizer without `allocator_may_return_null=1`.
     public var refusesHugeSizes = true
 
     /// The defaults.

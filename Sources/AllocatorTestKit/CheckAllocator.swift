@@ -12,9 +12,9 @@ public import AllocatorCore
 ///
 ///     try checkAllocator { try FixedBlockAllocator(blockSize: 64, alignment: 16, pageSize: 4096) }
 ///
-/// It asks for every alignment, zero bytes, sizes that no one can serve, and random sequences with several distributions of
-/// sizes. It writes all that it is given and looks whether it stays; it compares statistics, ownership, sizes, resizing,
-/// `freeAll`, leak reports and `close()` with a model after each step.
+/// It asks for every alignment, zero bytes, sizes that no one can serve, and random sequences with several
+/// distributions of sizes. It writes all that it is given and looks whether it stays; it compares statistics,
+/// ownership, sizes, resizing, `freeAll`, leak reports and `close()` with a model after each step.
 ///
 /// - Parameters:
 ///   - seed: with which random sequences begin; the same seed makes the same sequences.
@@ -48,8 +48,8 @@ public func checkAllocator(
     ).check(make)
 }
 
-/// Holds a noncopyable allocator to the contract of `Allocator`. Its further capabilities cannot be found at run time, and
-/// are not checked.
+/// Holds a noncopyable allocator to the contract of `Allocator`. Its further capabilities cannot be found at run time,
+/// and are not checked.
 @_disfavoredOverload
 public func checkAllocator<A: Allocator & ~Copyable>(
     seed: UInt64 = 1, sequences: Int = 8, steps: Int = 300, maximumByteCount: Int = 8192, maximumAlignment: Int = 4096,

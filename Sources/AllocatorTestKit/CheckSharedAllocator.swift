@@ -1,12 +1,13 @@
-// Holds an allocator that threads share to what it promises under threads: they allocate, pass blocks to one another and
-// free them. Where threads meet is random, so that a race may be missed; run it under the thread sanitizer too.
+// Holds an allocator that threads share to what it promises under threads: they allocate, pass blocks to one another
+// and free them. Where threads meet is random, so that a race may be missed; run it under the thread sanitizer too.
 
 public import AllocatorCore
 
-/// Holds a thread-safe allocator to its contract while threads share it; call `checkAllocator` for the rest of the contract.
+/// Holds a thread-safe allocator to its contract while threads share it; call `checkAllocator` for the rest of the
+/// contract.
 ///
-/// Threads allocate, write, pass blocks to one another and free their own and others' blocks. Then more threads free what
-/// those before them left. Contents must be kept throughout, and the account right whenever no thread runs.
+/// Threads allocate, write, pass blocks to one another and free their own and others' blocks. Then more threads free
+/// what those before them left. Contents must be kept throughout, and the account right whenever no thread runs.
 ///
 /// - Parameters:
 ///   - seed: what each thread does follows from it; when it does so, does not.

@@ -6,27 +6,28 @@
 //     +------+----------+------+---------+----------------------+
 //
 // A1. The list holds every live block, the youngest first, by the pointers that were handed out; 0 ends it both ways.
-// A2. The word (BlockPrefix.swift) holds the block's usable bytes, its alignment, and check bits made of its address and the
-//     arena's identity. A free clears it.
+// A2. The word (BlockPrefix.swift) holds the block's usable bytes, its alignment, and check bits made of its address
+//     and the arena's identity. A free clears it.
 // A3. A block that is freed must be where its neighbours, or the arena, say that it is.
 // A4. `wideBytes` is what live prefixes take beyond 24 bytes each.
 //
-// Cost: beside upstream's, about 20 instructions to allocate or free; `freeAll` O(live blocks). No memory but the prefixes
-// and the object. Thread-safety: none.
+// Cost: beside upstream's, about 20 instructions to allocate or free; `freeAll` O(live blocks). No memory but the
+// prefixes and the object. Thread-safety: none.
 
 public import AllocatorCore
 
 /// Forwards to an upstream and remembers what is live, so that ``freeAll()`` can free what is left.
 ///
-/// Use it where many objects die together (a request, a document, a test) and some of them earlier: a single free is O(1),
-/// and each block comes from the upstream that suits it, such as a pool. Where none dies earlier, a `Region` is faster.
+/// Use it where many objects die together (a request, a document, a test) and some of them earlier: a single free is
+/// O(1), and each block comes from the upstream that suits it, such as a pool. Where none dies earlier, a `Region` is
+/// faster.
 ///
-/// Each block takes a prefix of 24 bytes (32 at an alignment of 16, beyond that the alignment). A pool below it wants blocks of
-/// ``upstreamByteCount(for:alignment:)``.
+/// Each block takes a prefix of 24 bytes (32 at an alignment of 16, beyond that the alignment). A pool below it wants
+/// blocks of ``upstreamByteCount(for:alignment:)``.
 ///
-/// A double free and a foreign pointer trap, as far as the prefix tells: it is read, so the pointer must point to readable
-/// memory. Requests of 2^48 bytes throw, and what upstream refuses is thrown as upstream's error. `deinit` frees all that
-/// is left.
+/// A double free and a foreign pointer trap, as far as the prefix tells: it is read, so the pointer must point to
+/// readable memory. Requests of 2^48 bytes throw, and what upstream refuses is thrown as upstream's error. `deinit`
+/// frees all that is left.
 ///
 /// Allocating and freeing are O(1) beside the upstream's own cost, ``freeAll()`` is O(live blocks). Not thread-safe.
 ///
@@ -34,8 +35,8 @@ public import AllocatorCore
 public final class ArenaAllocator<Upstream: Allocator> {
     /// Where blocks come from.
     public let upstream: Upstream
-    /// What check bits are made of. Not the object's address: the compiler puts an arena whose address is never taken, and
-    /// which does not leave its function, on the stack.
+    /// What check bits are made of. Not the object's address: the compiler puts an arena whose address is never taken,
+    /// and which does not leave its function, on the stack.
     @usableFromInline let identity: UInt
     /// The youngest live block. A1.
     @exclusivity(unchecked) @usableFromInline var youngest: UInt = 0
@@ -52,9 +53,9 @@ public final class ArenaAllocator<Upstream: Allocator> {
     @inlinable
     deinit { if youngest != 0 { freeAll() } }
 
-    /// How many bytes upstream is asked for in order to serve a request: the block size that a pool below an arena needs. At
-    /// an alignment above 8, the pool's must be that alignment too. `Int.max` where no request can be so large. Traps where
-    /// the size is negative or the alignment no power of two.
+    /// How many bytes upstream is asked for in order to serve a request: the block size that a pool below an arena
+    /// needs. At an alignment above 8, the pool's must be that alignment too. `Int.max` where no request can be so
+    /// large. Traps where the size is negative or the alignment no power of two.
     @inlinable
     public static func upstreamByteCount(for byteCount: Int, alignment: Int = 8) -> Int {
         precondition(byteCount >= 0 && isPowerOfTwo(alignment), "a size that is negative, or no alignment")
@@ -106,8 +107,8 @@ extension ArenaAllocator: MeasuredAllocator, ResettableAllocator, SizeReportingA
         var address = youngest
         youngest = 0
         while let pointer = UnsafeMutableRawPointer(bitPattern: address) {
-            // The list is ours, so the check bits are looked at only where the word is none of the common ones, which is
-            // what bytes that were written over it are, 63 times in 64.
+            // The list is ours, so the check bits are looked at only where the word is none of the common ones, which
+            // is what bytes that were written over it are, 63 times in 64.
             var prefix = BlockPrefix(word: BlockPrefix.lastWord(before: pointer).pointee)
             if !prefix.isNarrow { prefix = .read(before: pointer, owner: identity, of: "ArenaAllocator") }
             address = Self.links(of: pointer).next

@@ -6,11 +6,11 @@
 //     +-------------------------------+---------+---------+----------------------+
 //     <---------------- offset ----------------->
 //
-// The last word: check bits (10), the logarithm of the alignment (6), a size or what else the owner notes (48). The offset
-// follows from the number of words and the alignment, so the base is found from the pointer.
+// The last word: check bits (10), the logarithm of the alignment (6), a size or what else the owner notes (48). The
+// offset follows from the number of words and the alignment, so the base is found from the pointer.
 //
-// I1. The check bits of a live block follow from its address and its owner, and are never 0; a free clears the word. So most
-//     pointers that were freed, or never were the owner's, are recognised; memory behind the prefix is never read.
+// I1. The check bits of a live block follow from its address and its owner, and are never 0; a free clears the word. So
+//     most pointers that were freed, or never were the owner's, are recognised; memory behind the prefix is never read.
 //
 // Cost: a multiplication and a comparison for the check; the offset is a constant where the alignment is.
 
@@ -97,8 +97,8 @@ struct BlockPrefix {
     @inlinable @inline(__always)
     var isNarrow: Bool { word &>> 48 & 63 == 3 }
 
-    /// From the block that was handed out back to upstream's, negative. A branch for the common alignments, which takes the
-    /// prefix out of the chain of what waits for what.
+    /// From the block that was handed out back to upstream's, negative. A branch for the common alignments, which takes
+    /// the prefix out of the chain of what waits for what.
     @inlinable @inline(__always)
     func back(words: Int) -> Int {
         if isNarrow { return 0 &- words &* BlockPrefix.wordByteCount }
@@ -111,8 +111,8 @@ struct BlockPrefix {
 
 private let lastOwnerIdentity = Atomic<UInt>(0)
 
-/// A number for an owner of prefixes, another for each. Threads that come at the same instant may get the same one, which
-/// only makes a foreign pointer less likely to be found: so no locked instruction.
+/// A number for an owner of prefixes, another for each. Threads that come at the same instant may get the same one,
+/// which only makes a foreign pointer less likely to be found: so no locked instruction.
 @usableFromInline @inline(never)
 func nextOwnerIdentity() -> UInt {
     let next = lastOwnerIdentity.load(ordering: .relaxed) &+ 1

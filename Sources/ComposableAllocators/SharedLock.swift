@@ -1,9 +1,10 @@
-// A lock of four bytes, for allocators that several threads share: held for a few instructions, taken millions of times.
+// A lock of four bytes, for allocators that several threads share: held for a few instructions, taken millions of
+// times.
 //
-// Its word lives in a line of memory of its own, at an address that never changes, as sleeping in the kernel needs: 0 open,
-// 1 held, 2 held and somebody sleeps. Cost: an atomic exchange to take it and one to let it go. A wait spins a little and
-// then sleeps; nobody is handed the lock, so a thread that is running takes it before one that must wake up first.
-// Not recursive.
+// Its word lives in a line of memory of its own, at an address that never changes, as sleeping in the kernel needs: 0
+// open, 1 held, 2 held and somebody sleeps. Cost: an atomic exchange to take it and one to let it go. A wait spins a
+// little and then sleeps; nobody is handed the lock, so a thread that is running takes it before one that must wake up
+// first. Not recursive.
 
 import CMallowShims
 public import Synchronization

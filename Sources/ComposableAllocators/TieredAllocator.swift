@@ -1,10 +1,10 @@
-// A ladder of pools made from a list of sizes: each request goes to the first pool whose blocks are large enough, and what
-// is above the last pool goes to upstream.
+// A ladder of pools made from a list of sizes: each request goes to the first pool whose blocks are large enough, and
+// what is above the last pool goes to upstream.
 //
-// A table leads from a size to its tier. A free asks the tier that served the last request first, then each in turn (its
-// hot block, its current page, its page map: a multiplication and a load), then the table of blocks that came straight
-// from upstream. Cost: as a pool's, and for a free one look-up more for each tier that is asked in vain; a block from
-// upstream costs an entry in a hash table. Thread-safety: none.
+// A table leads from a size to its tier. A free asks the tier that served the last request first, then each in turn
+// (its hot block, its current page, its page map: a multiplication and a load), then the table of blocks that came
+// straight from upstream. Cost: as a pool's, and for a free one look-up more for each tier that is asked in vain; a
+// block from upstream costs an entry in a hash table. Thread-safety: none.
 
 public import AllocatorCore
 
@@ -12,7 +12,8 @@ public import AllocatorCore
 public struct BlockTier: Equatable, Sendable {
     /// Bytes of a block.
     public var blockSize: Int
-    /// What a block's address is a multiple of; nil stands for the largest power of two up to 16 that divides `blockSize`.
+    /// What a block's address is a multiple of; nil stands for the largest power of two up to 16 that divides
+    /// `blockSize`.
     public var alignment: Int?
     /// Bytes of a page, a multiple of `blockSize`; nil stands for about 64 KiB, and at least 8 blocks.
     public var pageSize: Int?
@@ -32,15 +33,16 @@ public struct BlockTier: Equatable, Sendable {
 
 /// Pools for a list of sizes, and upstream for what is larger.
 ///
-/// Use it where sizes vary and a few of them are frequent: a protocol's messages, what a C library asks for. It does what
-/// ``FallbackAllocator``s over ``FixedBlockAllocator``s do, with the number of tiers known at run time and without asking
-/// every tier in turn. Where a tier's pool has no memory, the next ones are tried, and upstream at last.
+/// Use it where sizes vary and a few of them are frequent: a protocol's messages, what a C library asks for. It does
+/// what ``FallbackAllocator``s over ``FixedBlockAllocator``s do, with the number of tiers known at run time and without
+/// asking every tier in turn. Where a tier's pool has no memory, the next ones are tried, and upstream at last.
 ///
-/// Allocating costs what it costs in the tier's pool, and O(tiers) where the pool has no memory. A free finds its tier by
-/// the address: it is a pool's, and O(tiers) more where the tier is not the one that was used last. A block that comes
-/// straight from upstream also costs an entry in a hash table. Not thread-safe.
+/// Allocating costs what it costs in the tier's pool, and O(tiers) where the pool has no memory. A free finds its tier
+/// by the address: it is a pool's, and O(tiers) more where the tier is not the one that was used last. A block that
+/// comes straight from upstream also costs an entry in a hash table. Not thread-safe.
 ///
-/// A double free, a pointer into a block of a tier and a foreign pointer trap. For statistics, see those of ``pools``, or put a ``QuotaAllocator`` around it.
+/// A double free, a pointer into a block of a tier and a foreign pointer trap. For statistics, see those of ``pools``,
+/// or put a ``QuotaAllocator`` around it.
 public final class TieredAllocator<Upstream: Allocator> {
     @usableFromInline typealias Pool = FixedBlockAllocator<Upstream>
 
@@ -112,8 +114,8 @@ public final class TieredAllocator<Upstream: Allocator> {
     ///
     /// - Parameters:
     ///   - blockSizes: bytes of each tier's blocks, rising.
-    ///   - pageSize: about how many bytes are asked of upstream at once: the largest multiple of a tier's block size that
-    ///     is not above it, and at least one block.
+    ///   - pageSize: about how many bytes are asked of upstream at once: the largest multiple of a tier's block size
+    ///     that is not above it, and at least one block.
     ///   - upstream: where pages come from, and blocks above the last tier.
     /// - Throws: ``ConfigurationError``, which names the argument.
     public convenience init(
@@ -200,7 +202,8 @@ extension TieredAllocator {
         return true
     }
 
-    /// The tier whose block it is: first by a comparison with the page of each tier's last free, then by each tier's map.
+    /// The tier whose block it is: first by a comparison with the page of each tier's last free, then by each tier's
+    /// map.
     @inlinable @inline(__always)
     func pool(of pointer: UnsafeRawPointer) -> Unmanaged<FixedBlockAllocator<Upstream>>? {
         for tier in 0..<tierCount where tiers[tier]._withUnsafeGuaranteedRef({ $0.isOnLastPage(pointer) }) {

@@ -4,13 +4,13 @@ public import AllocatorCore
 
 /// An allocator by a reference that is not counted, for parts and upstreams that surely live longer.
 ///
-/// A combinator, an arena or a `Box` over a pool keeps the pool alive, which costs an atomic retain and release, some 10 ns,
-/// each time that one is made and destroyed. Where very many are made over one pool, such as a `Box` for each node or an
-/// arena for each request, give them `UnretainedAllocator(pool)` instead.
+/// A combinator, an arena or a `Box` over a pool keeps the pool alive, which costs an atomic retain and release, some
+/// 10 ns, each time that one is made and destroyed. Where very many are made over one pool, such as a `Box` for each
+/// node or an arena for each request, give them `UnretainedAllocator(pool)` instead.
 ///
 /// **Unsafe**: the allocator must outlive every copy of this and whatever was made with it; the program's behaviour is
-/// undefined otherwise, also where all blocks were freed before. Keep the allocator in a property of what owns the others.
-/// Not thread-safe, and not `Sendable`.
+/// undefined otherwise, also where all blocks were freed before. Keep the allocator in a property of what owns the
+/// others. Not thread-safe, and not `Sendable`.
 @frozen
 public struct UnretainedAllocator<Base: AnyObject & Allocator>: Allocator {
     @usableFromInline let base: Unmanaged<Base>

@@ -12,8 +12,8 @@ import CMallowShims
 enum Address {
     /// Maps `byteCount` bytes at a multiple of `alignment` (at least a segment's). Returns 0 when the kernel refuses.
     ///
-    /// First it wishes for the place below the last segment: one call when the kernel agrees. Otherwise it maps more than
-    /// is needed and cuts the rest off.
+    /// First it wishes for the place below the last segment: one call when the kernel agrees. Otherwise it maps more
+    /// than is needed and cuts the rest off.
     static func map(
         byteCount: UInt, alignment: UInt = Layout.segmentByteCount, access: SystemMemory.Access = .readWrite
     ) -> UInt {

@@ -1,5 +1,5 @@
-// Exact counts of what the program asks for, when statistics are on. Then no call takes a hit path: the direct tables lead
-// nowhere, and every page's owner bears the `counted` mark; so the hit paths pay nothing for it when they are off.
+// Exact counts of what the program asks for, when statistics are on. Then no call takes a hit path: the direct tables
+// lead nowhere, and every page's owner bears the `counted` mark; so the hit paths pay nothing for it when they are off.
 
 import Synchronization
 

@@ -1,5 +1,5 @@
-// How a heap learns of blocks that other threads freed. The first such free on a page, since the owner last looked, puts
-// the page on the heap's `messages`; the owner takes the whole list with one exchange when it needs blocks.
+// How a heap learns of blocks that other threads freed. The first such free on a page, since the owner last looked,
+// puts the page on the heap's `messages`; the owner takes the whole list with one exchange when it needs blocks.
 //
 // A page may change its owner while a message about it is under way: whoever then takes the message sends it on.
 
@@ -59,8 +59,8 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
 
     // MARK: - Housekeeping
 
-    /// Every so often, inside a slow path: gives back current pages that hold nothing, looks after one orphaned heap, and
-    /// follows a `trim` that another thread asked for.
+    /// Every so often, inside a slow path: gives back current pages that hold nothing, looks after one orphaned heap,
+    /// and follows a `trim` that another thread asked for.
     func housekeepIfDue() {
         let epoch = Process.state.pointee.trimEpoch.load(ordering: .relaxed)
         if epoch != pointee.trimEpoch {

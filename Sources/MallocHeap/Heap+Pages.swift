@@ -1,18 +1,21 @@
-// A heap's pages: which one is allocated from, what happens when it has no free block left, and when it has nothing else.
+// A heap's pages: which one is allocated from, what happens when it has no free block left, and when it has nothing
+// else.
 //
-// The pages of a class form a ring. One of them is current: `malloc` takes its blocks. Frees push onto whatever page the
-// block is of and touch no list, full page or not, so that they always take the hit path. When the current page is used
-// up, the ring is searched from it onwards, a bounded number of steps, for one that blocks have been freed on meanwhile;
-// if none is met the class gets a page more. So each page waits a whole turn of the ring and gathers free blocks.
+// The pages of a class form a ring. One of them is current: `malloc` takes its blocks. Frees push onto whatever page
+// the block is of and touch no list, full page or not, so that they always take the hit path. When the current page is
+// used up, the ring is searched from it onwards, a bounded number of steps, for one that blocks have been freed on
+// meanwhile; if none is met the class gets a page more. So each page waits a whole turn of the ring and gathers free
+// blocks.
 //
-// The current page carries one extra on `used` (I1): a program that frees and allocates the same block over and over does
-// not give the page back each time. Any other page whose last block is freed leaves the ring at once.
+// The current page carries one extra on `used` (I1): a program that frees and allocates the same block over and over
+// does not give the page back each time. Any other page whose last block is freed leaves the ring at once.
 
 import CMallowShims
 import Synchronization
 
 extension UnsafeMutablePointer where Pointee == HeapRecord {
-    /// A block of a class whose current page has no free block; 0 when the kernel has no memory. Only the owner calls it.
+    /// A block of a class whose current page has no free block; 0 when the kernel has no memory. Only the owner calls
+    /// it.
     @inline(never)
     func refillAndAllocate(_ sizeClass: Int) -> UInt {
         pointee.isBusy = true
@@ -165,8 +168,8 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
         }
     }
 
-    /// Gives back a page without a live block, unless a message about it is under way (I4): then whoever takes the message
-    /// does it.
+    /// Gives back a page without a live block, unless a message about it is under way (I4): then whoever takes the
+    /// message does it.
     func giveBack(_ page: Page) {
         guard page.pointee.remote.load(ordering: .acquiring) == 0 else { return }
         remove(page)

@@ -1,6 +1,6 @@
-// All heaps of the process, and how threads come by one. A thread takes a heap at its first allocation: one that an ended
-// thread left, with all its pages and live blocks, or else a new one. So heaps are as many as threads ever ran at once, and
-// nothing moves when a thread ends.
+// All heaps of the process, and how threads come by one. A thread takes a heap at its first allocation: one that an
+// ended thread left, with all its pages and live blocks, or else a new one. So heaps are as many as threads ever ran at
+// once, and nothing moves when a thread ends.
 //
 // A heap that nobody owns is an orphan. Blocks on its pages are freed by message like any other thread's; the messages
 // are taken by the thread that inherits it, or that looks after it (one orphan each time housekeeping is due), or that
@@ -173,8 +173,8 @@ enum HeapRegistry {
 
     // MARK: - fork
 
-    /// Before a fork: nobody else changes the process's lists until it is over. This thread may: handlers of others, which
-    /// allocate, run between ours and the fork.
+    /// Before a fork: nobody else changes the process's lists until it is over. This thread may: handlers of others,
+    /// which allocate, run between ours and the fork.
     static func prepareFork() {
         Process.registryLock.acquire()
         Process.poolLock.acquire()

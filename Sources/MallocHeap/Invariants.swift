@@ -1,7 +1,7 @@
 // Walks the whole heap and holds it to what its files promise. For tests: the library has no trace of it.
 //
-// The identity of a page (I1), in blocks: used + free + not yet carved = capacity, where `used` includes those on `remote`,
-// and the current page carries one extra. To be called while no other thread is in the heap.
+// The identity of a page (I1), in blocks: used + free + not yet carved = capacity, where `used` includes those on
+// `remote`, and the current page carries one extra. To be called while no other thread is in the heap.
 
 #if !hasFeature(Embedded)
     import Synchronization

@@ -1,5 +1,5 @@
-// A lock of four bytes that needs no set-up, sleeps in the kernel when it must wait, and allocates nothing. Taken once for
-// a page of blocks or a large block, never on a hit path. All zeros is an open lock.
+// A lock of four bytes that needs no set-up, sleeps in the kernel when it must wait, and allocates nothing. Taken once
+// for a page of blocks or a large block, never on a hit path. All zeros is an open lock.
 
 import CMallowShims
 import Synchronization

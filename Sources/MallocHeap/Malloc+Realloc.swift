@@ -77,10 +77,10 @@ extension Malloc {
         return target
     }
 
-    /// The commonest case, for strings that grow: a block of any thread's that the new size still fits. False where it does
-    /// not, or where something needs a closer look. One branch: small blocks and runs come in no order that a processor
-    /// could foresee. The block is not touched: its first word, which would show that it is free, is a cache line that
-    /// growing at the end has no need of.
+    /// The commonest case, for strings that grow: a block of any thread's that the new size still fits. False where it
+    /// does not, or where something needs a closer look. One branch: small blocks and runs come in no order that a
+    /// processor could foresee. The block is not touched: its first word, which would show that it is free, is a cache
+    /// line that growing at the end has no need of.
     @inline(__always)
     private static func staysAsItIs(_ address: UInt, _ byteCount: UInt) -> Bool {
         guard address &>> UInt(MALLOW_ADDRESS_BITS) == 0 else { return false }
@@ -138,8 +138,8 @@ extension Malloc {
         return allocateLarge(byteCount, alignment: alignment, isZeroed: false)
     }
 
-    /// Gives back to the kernel all that is free, now: in this thread's heap, in those of ended threads, and in the pool.
-    /// Other threads' heaps follow at their next slow path. Returns whether anything went.
+    /// Gives back to the kernel all that is free, now: in this thread's heap, in those of ended threads, and in the
+    /// pool. Other threads' heaps follow at their next slow path. Returns whether anything went.
     @discardableResult
     public static func trim() -> Bool {
         let savedErrno = mallow_errno()

@@ -5,8 +5,8 @@ import CMallowShims
 import Synchronization
 
 extension Malloc {
-    /// `allocate`, whatever the size and the state of the thread. Sizes of 1 to 32 KiB that their current page has a block
-    /// for take a few instructions more than the hit path.
+    /// `allocate`, whatever the size and the state of the thread. Sizes of 1 to 32 KiB that their current page has a
+    /// block for take a few instructions more than the hit path.
     @inline(never)
     static func allocateSlow(_ byteCount: UInt) -> UnsafeMutableRawPointer? {
         if byteCount > Layout.smallLimit { return allocateLarge(byteCount, alignment: 1, isZeroed: false) }
@@ -189,8 +189,8 @@ extension Malloc {
                 && page.hasBlock(atOffset: link & (Layout.sliceByteCount &- 1))
     }
 
-    /// Hands a block to the heap that owns its page: one atomic exchange, and for the first block since the owner looked
-    /// one more, to tell it.
+    /// Hands a block to the heap that owns its page: one atomic exchange, and for the first block since the owner
+    /// looked one more, to tell it.
     private static func deallocateRemote(_ page: Page, _ address: UInt) {
         if hasHeap {
             currentHeap.pointee.remoteFrees &+= 1

@@ -1,8 +1,8 @@
 // The hit paths of the heap, and the family of functions around them.
 //
-// Cost of `allocate` where the current page of the size has a free block: one thread-local load, a look-up by size, and a
-// pop: 16 instructions on x86-64. Cost of `deallocate` of a block of the calling thread's: the segment map, the record by
-// arithmetic, three checks and a push: 26. `make disassembly` shows both; a change here must be read there.
+// Cost of `allocate` where the current page of the size has a free block: one thread-local load, a look-up by size, and
+// a pop: 16 instructions on x86-64. Cost of `deallocate` of a block of the calling thread's: the segment map, the
+// record by arithmetic, three checks and a push: 26. `make disassembly` shows both; a change here must be read there.
 //
 // Thread-safety: everything here may be called by any thread at any time.
 

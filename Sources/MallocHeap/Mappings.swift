@@ -1,8 +1,9 @@
 // Blocks with a mapping of their own: above 16 MiB, aligned to more than a run can be, or grown by `realloc`. A mapping
 // begins at a multiple of 32 MiB, so that the segment map leads to its record; only what it needs is mapped there.
 //
-// Freed mappings are kept for reuse, within `mappingCacheByteLimit` and `mappingCacheCount`, until a tick finds them older
-// than the purge delay. Growing and shrinking ask the kernel to change or to move the mapping: nothing is ever copied.
+// Freed mappings are kept for reuse, within `mappingCacheByteLimit` and `mappingCacheCount`, until a tick finds them
+// older than the purge delay. Growing and shrinking ask the kernel to change or to move the mapping: nothing is ever
+// copied.
 //
 // All of it runs under the pool's lock. Cost: system calls, or a look through at most 16 cached mappings.
 
@@ -96,7 +97,8 @@ enum Mappings {
             }
             let target = mapDroppingCache(byteCount: wanted, alignment: Layout.segmentByteCount, access: .none)
             guard target != 0 else { continue }
-            // If it fails the reserved addresses are left alone: they may be another's by now, and hold no memory if not.
+            // If it fails the reserved addresses are left alone: they may be another's by now, and hold no memory if
+            // not.
             guard SystemMemory.move(address: address, from: mapped, to: wanted, target: target) else { return nil }
             Address.setMapEntry(address, to: 0)
             Address.setMapEntry(target, to: page.address)
@@ -201,8 +203,8 @@ enum Mappings {
         }
     }
 
-    /// Gives a cached mapping back. If the kernel refuses (too many mappings to split one), its memory goes at least, and
-    /// it stays in the cache.
+    /// Gives a cached mapping back. If the kernel refuses (too many mappings to split one), its memory goes at least,
+    /// and it stays in the cache.
     @discardableResult
     private static func drop(_ page: Page) -> Bool {
         let byteCount = page.pointee.mappingByteCount
@@ -218,8 +220,8 @@ enum Mappings {
         return true
     }
 
-    /// Maps; when the kernel refuses, gives back all that lies idle and tries once more. What is cached and did not fit goes first,
-    /// up to as much as is mapped: new memory does not come on top of memory that lies idle.
+    /// Maps; when the kernel refuses, gives back all that lies idle and tries once more. What is cached and did not fit
+    /// goes first, up to as much as is mapped: new memory does not come on top of memory that lies idle.
     private static func mapDroppingCache(
         byteCount: UInt, alignment: UInt, access: SystemMemory.Access = .readWrite
     ) -> UInt {

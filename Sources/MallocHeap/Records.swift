@@ -1,13 +1,14 @@
-// The records of pages, heaps and segments, as they lie in mapped or static memory. A record is reached by a pointer and
-// never moved or copied; fresh memory is zero, and all zeros is a valid record of nothing.
+// The records of pages, heaps and segments, as they lie in mapped or static memory. A record is reached by a pointer
+// and never moved or copied; fresh memory is zero, and all zeros is a valid record of nothing.
 //
 // Invariants of a page (checked by `brokenInvariant()`):
-//   I1  used + blocks on `free` + blocks not yet carved == capacity, where `used` includes the blocks on `remote` (and one
-//       extra while the page is the current one of its class: a current page that runs empty must not be given back from
-//       `free`'s hit path)
+//   I1  used + blocks on `free` + blocks not yet carved == capacity, where `used` includes the blocks on `remote` (and
+//       one extra while the page is the current one of its class: a current page that runs empty must not be given back
+//       from `free`'s hit path)
 //   I2  `owner` is the heap's address (plus `Ownership.counted` when statistics are on); the page is in its ring
 //   I3  only the owner touches the first cache line, but for reads of `owner`; others write the second one only
-//   I4  a page is on its heap's `messages` exactly while bit 0 of `remote` is set, and is not given back before it is off
+//   I4  a page is on its heap's `messages` exactly while bit 0 of `remote` is set, and is not given back before it is
+//       off
 
 import CMallowShims
 import Synchronization
@@ -38,8 +39,8 @@ struct PageRecord: ~Copyable {
     let owner: Atomic<UInt>
     var used: UInt32
     /// ⌈2^32 / block size⌉. An offset is a multiple of the block size exactly when offset × inverse mod 2^32 is below
-    /// `remainderLimit`: for multiples it is less than 2^16, the error of the division added up, and for others at least
-    /// the inverse itself, 2^17 or more. (Lemire, Kaser, Kurz: Faster remainder by direct computation, 2019.)
+    /// `remainderLimit`: for multiples it is less than 2^16, the error of the division added up, and for others at
+    /// least the inverse itself, 2^17 or more. (Lemire, Kaser, Kurz: Faster remainder by direct computation, 2019.)
     var inverse: UInt32
     /// What a block holds. For runs and mappings: what may be used of the one block.
     var blockByteCount: UInt
@@ -77,7 +78,8 @@ enum RemoteWord {
     static func offset(_ word: UInt) -> UInt { word & 0xffff_fff8 }
 }
 
-/// A thread's pages. The table of current pages by size follows it, then the current page of each class: see `HeapTables`.
+/// A thread's pages. The table of current pages by size follows it, then the current page of each class: see
+/// `HeapTables`.
 struct HeapRecord: ~Copyable {
     /// What links of free blocks are encoded with; the same in the whole process.
     var linkKey: UInt
@@ -176,7 +178,8 @@ extension UnsafeMutablePointer where Pointee == PageRecord {
     }
 
     /// `owner`, read as cheaply as can be. Any thread may read it: a word is loaded whole, and only the thread itself
-    /// ever stores its own heap's address there. The compiler folds a plain load into the comparison, an atomic one not.
+    /// ever stores its own heap's address there. The compiler folds a plain load into the comparison, an atomic one
+    /// not.
     @inline(__always)
     var ownerOnHitPath: UInt {
         #if hasFeature(Embedded)

@@ -7,8 +7,8 @@
 //   S3  freeCount = |free|; the segment is in the list of available ones exactly while freeCount > 0
 //   S4  no run of free slices is longer than longestRun
 //
-// Cost: taking and giving a run is O(1) in blocks and slices; finding a run of more than one slice looks at the segments
-// that have room, newest first, and skips by `longestRun` those whose free runs are known to be too short.
+// Cost: taking and giving a run is O(1) in blocks and slices; finding a run of more than one slice looks at the
+// segments that have room, newest first, and skips by `longestRun` those whose free runs are known to be too short.
 
 import Synchronization
 
@@ -77,8 +77,8 @@ enum SlicePool {
         return Run(page: page, isZero: dirty == 0)
     }
 
-    /// The best slice for a run to begin at, or 512. One slice: a dirty one first, since its memory is there; longer: the
-    /// shortest run that holds it. The lowest address of these.
+    /// The best slice for a run to begin at, or 512. One slice: a dirty one first, since its memory is there; longer:
+    /// the shortest run that holds it. The lowest address of these.
     private static func find(sliceCount: Int, alignmentInSlices: Int, in segment: Segment) -> Int {
         if sliceCount == 1, alignmentInSlices == 1 {
             let recent = segment.pointee.recentlyFreed.firstMember(from: 0)
@@ -193,8 +193,8 @@ enum SlicePool {
 
     // MARK: - Making and unmaking segments
 
-    /// Maps a new segment: a whole one, or where the address space is limited as large a part of one as is to be had and
-    /// holds `sliceCount` slices. The lock is held.
+    /// Maps a new segment: a whole one, or where the address space is limited as large a part of one as is to be had
+    /// and holds `sliceCount` slices. The lock is held.
     private static func makeSegment(for sliceCount: Int) -> Segment? {
         var byteCount = Layout.segmentByteCount
         let least = (UInt(bitPattern: sliceCount) &+ Layout.reservedSlices) &<< Layout.sliceShift

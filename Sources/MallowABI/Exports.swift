@@ -1,5 +1,5 @@
-// What the C names of the malloc do. The linker gives each its exported names (exports.txt), `malloc` and `mallow_malloc`: a
-// Swift declaration of `malloc` itself would be refused one day, and has the wrong visibility today.
+// What the C names of the malloc do. The linker gives each its exported names (exports.txt), `malloc` and
+// `mallow_malloc`: a Swift declaration of `malloc` itself would be refused one day, and has the wrong visibility today.
 //
 // Each function is what the C and POSIX standards say of it; where they leave a choice, it is glibc's. Pointers are
 // returned as `UInt`s: the same register, but with a pointer type the compiler cannot make the slow path a tail call.
@@ -123,8 +123,8 @@ public func mallowTrim(_ padding: UInt) -> CInt {
     Malloc.trim() ? 1 : 0
 }
 
-/// glibc's tuning parameters. Those that glibc knows are accepted, and change nothing: there are no arenas, no fast bins
-/// and no thresholds to tune.
+/// glibc's tuning parameters. Those that glibc knows are accepted, and change nothing: there are no arenas, no fast
+/// bins and no thresholds to tune.
 @c(mallow_impl_mallopt)
 public func mallowMallopt(_ parameter: CInt, _ value: CInt) -> CInt {
     switch parameter {

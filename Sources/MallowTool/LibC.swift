@@ -1,8 +1,9 @@
 // The few things of the C library that Swift's overlay leaves out, and the C library itself for every other file.
 //
-// `@_silgen_name` stands in for a C declaration: `fork` is marked unavailable in Swift (a child of a threaded process may
-// only make async-signal-safe calls; ours has one thread and calls nothing else before `execve`), and `getxattr` is in a
-// header that the Glibc module lacks. Both take words and return a word, for which Swift's and C's conventions agree.
+// `@_silgen_name` stands in for a C declaration: `fork` is marked unavailable in Swift (a child of a threaded process
+// may only make async-signal-safe calls; ours has one thread and calls nothing else before `execve`), and `getxattr` is
+// in a header that the Glibc module lacks. Both take words and return a word, for which Swift's and C's conventions
+// agree.
 
 #if canImport(Glibc)
     @_exported import Glibc

@@ -62,7 +62,8 @@ public enum SystemMemory {
         return mprotect(pointer(address), Int(bitPattern: byteCount), protection) == 0
     }
 
-    /// Asks for huge pages behind whole pages of a mapping, where they fit: a wish, and false where the kernel has none.
+    /// Asks for huge pages behind whole pages of a mapping, where they fit: a wish, and false where the kernel has
+    /// none.
     @discardableResult
     public static func adviseHugePages(address: UInt, byteCount: UInt) -> Bool {
         if injectedFailure(.adviseHugePages) { return false }
@@ -87,8 +88,8 @@ public enum SystemMemory {
     }
 
     /// Moves the pages of a mapping, without copying, over what is mapped at `target`. What was at `address` is then
-    /// unmapped. False where the kernel refuses or cannot: the mapping is as it was then, but `target` is in doubt, since
-    /// some kernels unmap it before they look further.
+    /// unmapped. False where the kernel refuses or cannot: the mapping is as it was then, but `target` is in doubt,
+    /// since some kernels unmap it before they look further.
     public static func move(
         address: UInt, from oldByteCount: UInt, to newByteCount: UInt, target: UInt
     ) -> Bool {

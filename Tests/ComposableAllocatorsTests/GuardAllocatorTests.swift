@@ -1,4 +1,5 @@
-// GuardAllocator: wrong accesses end the program at the instruction, misuse traps, the account adds up, system calls fail.
+// GuardAllocator: wrong accesses end the program at the instruction, misuse traps, the account adds up, system calls
+// fail.
 
 import AllocatorCore
 import AllocatorTestKit

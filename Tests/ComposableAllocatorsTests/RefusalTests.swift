@@ -4,9 +4,9 @@
 //
 //     let second = box.take()  // error: part of the message
 //
-// The comment is on the line of the diagnostic, or alone on lines above it. Every one must be met by an error, and every
-// error must be named by one. The compiler finds wrong types first and stops there, before it looks at ownership and
-// lifetimes: a file has errors of one sort. Accepted/*.swift must compile without a warning.
+// The comment is on the line of the diagnostic, or alone on lines above it. Every one must be met by an error, and
+// every error must be named by one. The compiler finds wrong types first and stops there, before it looks at ownership
+// and lifetimes: a file has errors of one sort. Accepted/*.swift must compile without a warning.
 
 import Foundation
 import Testing

@@ -95,8 +95,8 @@ struct ResizingSource: ResizableAllocator, ResettableAllocator {
     func freeAll() { source.freeEverything() }
 }
 
-/// Allocates and frees at random against a model: alignment, contents, no overlap; `check` is called after each step with
-/// the number and the bytes of the live blocks. Frees everything at the end.
+/// Allocates and frees at random against a model: alignment, contents, no overlap; `check` is called after each step
+/// with the number and the bytes of the live blocks. Frees everything at the end.
 func exercise<A: Allocator>(
     _ allocator: A, seed: UInt64, steps: Int = 600, largest: Int = 300, givesGoodSize: Bool = true,
     check: (_ blocks: Int, _ bytes: Int) -> Bool = { _, _ in true }

@@ -1,5 +1,5 @@
-// TrackingAllocator: places by file and line or by function, leaks grouped, sequences recorded, misuse told with the place,
-// random sequences against a model over several upstreams.
+// TrackingAllocator: places by file and line or by function, leaks grouped, sequences recorded, misuse told with the
+// place, random sequences against a model over several upstreams.
 
 import AllocatorCore
 import AllocatorTestKit

@@ -1,5 +1,5 @@
-// A model of what a malloc promises: blocks that do not overlap, keep their contents, are aligned, and hold what they say.
-// Each block is filled with a pattern of its own number, which is checked when it is freed or resized.
+// A model of what a malloc promises: blocks that do not overlap, keep their contents, are aligned, and hold what they
+// say. Each block is filled with a pattern of its own number, which is checked when it is freed or resized.
 
 import CMallowShims
 import MallocHeap

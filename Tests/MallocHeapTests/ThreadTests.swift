@@ -34,7 +34,8 @@ private func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) 
     for thread in threads { pthread_join(thread, nil) }
 }
 
-/// Places where threads leave blocks for each other. A block's first word is its size, its last byte the size's low one.
+/// Places where threads leave blocks for each other. A block's first word is its size, its last byte the size's low
+/// one.
 private final class Exchange: Sendable {
     let slots: [Slot]
 

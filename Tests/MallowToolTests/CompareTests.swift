@@ -176,7 +176,8 @@ import Testing
     }
 
     @Test func aWideSpreadIsNotConcludedFrom() throws {
-        // The second of every pair is the slower one, and that is Mallow in one round and the system malloc in the next.
+        // The second of every pair is the slower one, and that is Mallow in one round and the system malloc in the
+        // next.
         let script = try counting() + "test $((n % 2)) = 0 || sleep 0.1"
         let result = try mallow("compare", "--rounds", "5", "sh", "-c", script)
         let row = #/wall time\n  system .*\n  mallow .*  spread too wide to conclude \(0\.[0-9]+ to [0-9.]+\)\n/#

@@ -1,5 +1,5 @@
-// `mallow run`: the statistics that the library writes, read back. A made-up library writes known ones; the real one has
-// its say at the end.
+// `mallow run`: the statistics that the library writes, read back. A made-up library writes known ones; the real one
+// has its say at the end.
 
 import Foundation
 import Testing

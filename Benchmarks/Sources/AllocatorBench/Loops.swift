@@ -1,5 +1,6 @@
-// The workloads' loops over Mallow's allocators, the same line by line as those of AllocatorRivals/workloads.hpp, and the
-// same in what they do for a block: write it once, and pour it into the sink. Each returns the nanoseconds of its loop.
+// The workloads' loops over Mallow's allocators, the same line by line as those of AllocatorRivals/workloads.hpp, and
+// the same in what they do for a block: write it once, and pour it into the sink. Each returns the nanoseconds of its
+// loop.
 //
 // They are generic and not inlined: specialised for an allocator they are what a program gets that names its allocator,
 // and for `ThroughAny` what one gets that has an `any Allocator`.
@@ -56,8 +57,8 @@ func temporary<A: Allocator>(_ allocator: A, _ input: Input) throws -> UInt64 {
     return bench_now() - start
 }
 
-/// The same where an `any Allocator` is opened once, for the whole loop, by a call of this function: not specialised, so
-/// that it does not know the allocator either.
+/// The same where an `any Allocator` is opened once, for the whole loop, by a call of this function: not specialised,
+/// so that it does not know the allocator either.
 @inline(never) @_semantics("optimize.sil.specialize.generic.never")
 func temporaryOpened<A: Allocator>(_ allocator: A, _ input: Input) throws -> UInt64 {
     let start = bench_now()

@@ -1,5 +1,5 @@
-// Rounds: every contestant once a round, in an order that rotates, so that what the machine does meanwhile hits all alike;
-// each in a child process of its own, so that what it leaves in malloc's heap hits nobody.
+// Rounds: every contestant once a round, in an order that rotates, so that what the machine does meanwhile hits all
+// alike; each in a child process of its own, so that what it leaves in malloc's heap hits nobody.
 
 import AllocatorRivals
 import Foundation

@@ -102,8 +102,8 @@ struct SequenceGenerator {
         }
     }
 
-    /// Every size from 0 to 130, and those about every power of two up to the largest: each allocated, then all freed in
-    /// another order.
+    /// Every size from 0 to 130, and those about every power of two up to the largest: each allocated, then all freed
+    /// in another order.
     mutating func sizes() -> [AllocatorOperation] {
         sequence { generator in
             var sizes = Array(0...130)

@@ -1,8 +1,8 @@
 // Runs a sequence of operations on a new allocator beside a model, and throws a Finding where the two differ.
 //
-// The model: the live blocks by number, each with its extent, filled with its own pattern, and the statistics that follow
-// from what was handed out. After each step: statistics, leaks and foreign pointers; every 16th step and at the end the
-// contents of all blocks; a block's own contents whenever it is freed or resized.
+// The model: the live blocks by number, each with its extent, filled with its own pattern, and the statistics that
+// follow from what was handed out. After each step: statistics, leaks and foreign pointers; every 16th step and at the
+// end the contents of all blocks; a block's own contents whenever it is freed or resized.
 //
 // A run that finds something stops there and frees nothing more: the allocator cannot be trusted with it.
 
@@ -130,8 +130,8 @@ struct SequenceRunner {
         if blocks.isEmpty, isAsNew || traits.reusesFreedMemory, byteCount <= smallByteCount, alignment == 1 {
             throw Finding(.refusals, "reuse", "\(request) was refused while nothing was live")
         }
-        // What was refused is refused again, by either way of asking, and takes no memory by the way. The first refusal may
-        // have: records that grew.
+        // What was refused is refused again, by either way of asking, and takes no memory by the way. The first refusal
+        // may have: records that grew.
         let held = subject.measured?.statistics.heldBytes ?? 0
         for throwing in [false, true, false] {
             let again =

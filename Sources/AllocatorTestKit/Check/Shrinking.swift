@@ -1,6 +1,6 @@
 // Shortens a sequence that fails: whole chunks first, halves and then smaller ones (delta debugging; Zeller and
-// Hildebrandt, 2002), until no single operation can be left out; then sizes and alignments are made simpler. Each attempt
-// runs on a new allocator. Bounded in attempts and in time.
+// Hildebrandt, 2002), until no single operation can be left out; then sizes and alignments are made simpler. Each
+// attempt runs on a new allocator. Bounded in attempts and in time.
 
 struct Shrinker {
     /// Runs a sequence: what was found, and how many of its operations were run until then.

@@ -38,9 +38,9 @@ public struct AllocationTrace: Codable, Equatable, Sendable, CustomStringConvert
 
     /// Does to an allocator what the trace says.
     ///
-    /// A refused block's later operations are left out. `freeAll` frees the trace's blocks one by one where the allocator
-    /// cannot free all. Blocks that the trace leaves live are counted and then freed. Traps where the trace allocates a
-    /// block under the number of one that is live.
+    /// A refused block's later operations are left out. `freeAll` frees the trace's blocks one by one where the
+    /// allocator cannot free all. Blocks that the trace leaves live are counted and then freed. Traps where the trace
+    /// allocates a block under the number of one that is live.
     ///
     /// - Complexity: one call of the allocator for each operation, and a hash table's look-up.
     @discardableResult

@@ -1,5 +1,5 @@
-// An upstream that fails on purpose, to see what is above it do the right thing. Every block is known by its address, so
-// that it has all capabilities but resizing, which is its upstream's.
+// An upstream that fails on purpose, to see what is above it do the right thing. Every block is known by its address,
+// so that it has all capabilities but resizing, which is its upstream's.
 //
 // Cost: a hash table's look-up a call, and a table entry a block. Thread-safety: none.
 
@@ -7,9 +7,9 @@ public import AllocatorCore
 
 /// Fails as planned: the n-th request, beyond a limit of bytes, or by chance.
 ///
-/// Put it under an allocator, and look whether that keeps its promises when memory runs out. For tests alone. It refuses
-/// with `outOfMemory`; a pointer that is not its own traps. `close()` leaves the upstream open, and `deinit` frees what is
-/// left. Not thread-safe.
+/// Put it under an allocator, and look whether that keeps its promises when memory runs out. For tests alone. It
+/// refuses with `outOfMemory`; a pointer that is not its own traps. `close()` leaves the upstream open, and `deinit`
+/// frees what is left. Not thread-safe.
 ///
 /// Memory that fails on request is an old idea of SQLite's tests.
 public final class FailingAllocator<Upstream: Allocator> {

@@ -17,8 +17,8 @@ public struct FailurePlan: Sendable {
     /// No request fails.
     public static var never: FailurePlan { FailurePlan() }
 
-    /// The request of this number fails, and those that follow until `count` have. Traps where the number is below 1 or the
-    /// count is negative.
+    /// The request of this number fails, and those that follow until `count` have. Traps where the number is below 1 or
+    /// the count is negative.
     public static func request(_ number: Int, count: Int = 1) -> FailurePlan {
         precondition(number >= 1 && count >= 0, "requests are numbered from 1")
         var plan = FailurePlan()

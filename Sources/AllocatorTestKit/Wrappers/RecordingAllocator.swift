@@ -7,8 +7,8 @@ public import AllocatorCore
 /// Passes every call on to its upstream, and records it as an ``AllocationTrace``.
 ///
 /// Use it to see what a container or a C library does with memory, to pin it in a test, and to replay a real program's
-/// requests against another allocator. A pointer that is not its own traps. `close()` leaves the upstream open, and `deinit`
-/// frees what is left. Not thread-safe.
+/// requests against another allocator. A pointer that is not its own traps. `close()` leaves the upstream open, and
+/// `deinit` frees what is left. Not thread-safe.
 public final class RecordingAllocator<Upstream: Allocator> {
     /// Where blocks come from.
     public let upstream: Upstream

@@ -9,9 +9,9 @@ public import AllocatorCore
 /// Owns one value in memory of an allocator, and frees it when its own life ends.
 ///
 /// Use it to give a value a stable address, to keep a noncopyable or a recursive value out of line, or to put single
-/// values into a pool or an arena without freeing by hand. It cannot be copied: freeing twice, taking twice and using it
-/// after its value was taken do not compile. Where a value needs several owners, use a class; for many values of a short
-/// common life, a region is faster.
+/// values into a pool or an arena without freeing by hand. It cannot be copied: freeing twice, taking twice and using
+/// it after its value was taken do not compile. Where a value needs several owners, use a class; for many values of a
+/// short common life, a region is faster.
 ///
 /// The allocator is copied into the box, which so keeps a pool alive. Freed by an arena's `freeAll()` or by a region's
 /// reset before the box ends, the memory is gone under the box: that is misuse, as it is for any pointer.
@@ -53,8 +53,8 @@ extension Box: @unchecked Sendable where Value: Sendable & ~Copyable, A: Sendabl
 extension Box where Value: ~Copyable {
     /// Moves a value into memory of an allocator.
     ///
-    /// - Throws: ``AllocationError`` where the allocator has no memory; the value has been consumed and ends then. A value
-    ///   that must survive it goes in by ``init(moving:in:)``.
+    /// - Throws: ``AllocationError`` where the allocator has no memory; the value has been consumed and ends then. A
+    ///   value that must survive it goes in by ``init(moving:in:)``.
     @inlinable @inline(__always)
     public init(_ value: consuming Value, in allocator: A) throws(AllocationError) {
         let place = try Self.place(allocator)
@@ -115,13 +115,14 @@ extension Box where Value: ~Copyable {
     /// The value, where it is: reading borrows it and writing changes it in place, O(1), without a copy.
     @inlinable
     public var value: Value {
-        // Not by unsafeAddress, from which the compiler concludes that the value was lent for good: no take() after a read.
+        // Not by unsafeAddress, from which the compiler concludes that the value was lent for good: no take() after a
+        // read.
         @inline(__always)
         _read { yield pointer.pointee }
         @inline(__always)
         _modify {
-            // In a variable of its own: of `pointer.pointee` the compiler makes a module that is not valid under the thread
-            // sanitizer (Swift 6.3.1).
+            // In a variable of its own: of `pointer.pointee` the compiler makes a module that is not valid under the
+            // thread sanitizer (Swift 6.3.1).
             let place = pointer
             yield &place.pointee
         }
@@ -141,8 +142,8 @@ extension Box where Value: ~Copyable {
         return old
     }
 
-    /// Calls a closure with the address of the value, which stays the same for as long as the box lives and is valid, for
-    /// reading, until the closure returns.
+    /// Calls a closure with the address of the value, which stays the same for as long as the box lives and is valid,
+    /// for reading, until the closure returns.
     @inlinable @inline(__always)
     public borrowing func withUnsafePointer<Result: ~Copyable, Failure: Error>(
         _ body: (UnsafePointer<Value>) throws(Failure) -> Result
@@ -182,10 +183,11 @@ extension Box where Value: ~Copyable {
         return value
     }
 
-    /// Lets the value go without ending it: for C code that keeps the pointer, until ``init(adopting:in:)`` takes it back.
+    /// Lets the value go without ending it: for C code that keeps the pointer, until ``init(adopting:in:)`` takes it
+    /// back.
     ///
-    /// The allocator must be kept alive meanwhile. The pointer is the base of a block of the allocator, to be freed by it,
-    /// where the allocator is not larger than a pointer (a class, or without state); otherwise only a box frees it.
+    /// The allocator must be kept alive meanwhile. The pointer is the base of a block of the allocator, to be freed by
+    /// it, where the allocator is not larger than a pointer (a class, or without state); otherwise only a box frees it.
     @inlinable
     public consuming func leak() -> UnsafeMutablePointer<Value> {
         let (place, word) = owner.relinquish().unsafelyUnwrapped

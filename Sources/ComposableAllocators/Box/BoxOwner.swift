@@ -1,12 +1,13 @@
 // What a Box consists of: the address of its value, its allocator, and who knows how to give both back.
 //
-// A deinit of a generic noncopyable struct cannot be relied on. With Swift 6.3 code of another module that does not know the
-// concrete type destroys through the value witness, which forgets the deinit where
+// A deinit of a generic noncopyable struct cannot be relied on. With Swift 6.3 code of another module that does not
+// know the concrete type destroys through the value witness, which forgets the deinit where
 // - (debug) all stored properties are trivial: the runtime takes the whole type for trivial;
 // - (release) the layout depends on a generic parameter: the witness destroys the properties one by one instead.
 // BoxOwner is not generic: its deinit runs in both. It finds the types again by a class's metatype, one word, so that a
-// Box needs no closure and no second block. That call ends in unspecialised code, 20 ns; so Box has a deinit nevertheless,
-// which the compiler specialises, and which disarms its owner. Where that one is lost, the owner's is not.
+// Box needs no closure and no second block. That call ends in unspecialised code, 20 ns; so Box has a deinit
+// nevertheless, which the compiler specialises, and which disarms its owner. Where that one is lost, the owner's is
+// not.
 //
 // Layout: an allocator of at most a word (a class, or an allocator without state) lies in `allocator`; a larger one in
 // the block, in front of the value:

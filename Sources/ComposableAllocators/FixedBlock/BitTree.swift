@@ -4,7 +4,8 @@
 //     level 1   |               ...0101 |
 //     level 0   | word 0 | word 1 | word 2 | ...
 //
-// 64 integers take one level, 4,096 two, 262,144 three. Its memory is its owner's. Cost: O(levels). Thread-safety: none.
+// 64 integers take one level, 4,096 two, 262,144 three. Its memory is its owner's. Cost: O(levels). Thread-safety:
+// none.
 
 package struct BitTree {
     package let words: UnsafeMutablePointer<UInt64>

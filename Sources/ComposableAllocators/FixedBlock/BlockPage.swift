@@ -1,12 +1,12 @@
-// The record of one page of a FixedBlockAllocator. It lies apart from the page, so that a page holds nothing but blocks and
-// a free block's memory is never touched.
+// The record of one page of a FixedBlockAllocator. It lies apart from the page, so that a page holds nothing but blocks
+// and a free block's memory is never touched.
 //
 //     +--------+-------------------------------+--------------------------------+
 //     | header | words: a bit a block, 64 each | which words have room: BitTree |
 //     +--------+-------------------------------+--------------------------------+
 //
-// W1. A bit is 1 where the block is live (or hot: see FixedBlockAllocator.swift). The bits of the last word that stand for
-//     no block, the padding, are 1 for ever.
+// W1. A bit is 1 where the block is live (or hot: see FixedBlockAllocator.swift). The bits of the last word that stand
+//     for no block, the padding, are 1 for ever.
 // W2. A word with a 0 bit is in the tree, but for the allocator's current word, which is not.
 // W3. `live` is the number of 1 bits that stand for blocks, without those of the current word.
 //

@@ -32,8 +32,8 @@ extension FixedBlockAllocator {
         return block
     }
 
-    /// Makes a word with room current: of the current page, else of the oldest page with room, else of a new page. False
-    /// where upstream or malloc has no memory; nothing has changed then.
+    /// Makes a word with room current: of the current page, else of the oldest page with room, else of a new page.
+    /// False where upstream or malloc has no memory; nothing has changed then.
     private func findRoom() -> Bool {
         if currentPage != none {
             let page = currentPage

@@ -1,27 +1,27 @@
 // A pool: blocks of one size, cut from pages that come from upstream.
 //
-// Which blocks are live is a bit each in the page's record (BlockPage.swift), so that freeing finds every double free and
-// every pointer into a block, and memory that is free is never touched. An address leads to its page through a hash table
-// (PageMap.swift), after a look at the page that is current.
+// Which blocks are live is a bit each in the page's record (BlockPage.swift), so that freeing finds every double free
+// and every pointer into a block, and memory that is free is never touched. An address leads to its page through a hash
+// table (PageMap.swift), after a look at the page that is current.
 //
 // P1. The pages with room are marked in `pages.withRoom`; a page without may be marked only while it is current.
 // P2. A page that is current is the oldest with room, and the current word is one of its words.
 // P3. A page without a live block is on the list of drained pages, if it is not the only page. A page on the list may
 //     have live blocks again: whoever looks takes it off.
-// P4. `bits` is the number of all bits that stand for blocks and are 1. `calmLevel` is a quarter of all blocks plus two where
-//     there is more than one page, else 0: no page goes back while more bits than that are 1, and a free that leaves no
-//     more looks whether one does.
-// P5. `hot.0` and `hot.1` are 0 or blocks whose bits are 1, and then more than `calmLevel` bits are 1. They are the last and
-//     the last but one that were allocated from words of the current page; or `hot.0` is 0 and `hot.1` was, when it was freed,
-//     the only free block of a page older than the current one. `hotIsFree` says which are free; no other free block's bit
-//     is 1. So they are the next blocks to be allocated.
+// P4. `bits` is the number of all bits that stand for blocks and are 1. `calmLevel` is a quarter of all blocks plus two
+//     where there is more than one page, else 0: no page goes back while more bits than that are 1, and a free that
+//     leaves no more looks whether one does.
+// P5. `hot.0` and `hot.1` are 0 or blocks whose bits are 1, and then more than `calmLevel` bits are 1. They are the
+//     last and the last but one that were allocated from words of the current page; or `hot.0` is 0 and `hot.1` was,
+//     when it was freed, the only free block of a page older than the current one. `hotIsFree` says which are free; no
+//     other free block's bit is 1. So they are the next blocks to be allocated.
 //
-// Hot blocks make a block that is freed before the next one is allocated, or two, cost next to nothing: no bit changes, and
-// no address is computed from a value that was just stored.
+// Hot blocks make a block that is freed before the next one is allocated, or two, cost next to nothing: no bit changes,
+// and no address is computed from a value that was just stored.
 //
-// Cost: a hot block takes about 7 instructions to allocate and 6 to free; another about 20 to allocate and 35 to free where
-// the current word has room and the page is the one of the last free. A word that fills or gets room, and a page that does,
-// take some more: O(log64 of the blocks in a page, and of the pages).
+// Cost: a hot block takes about 7 instructions to allocate and 6 to free; another about 20 to allocate and 35 to free
+// where the current word has room and the page is the one of the last free. A word that fills or gets room, and a page
+// that does, take some more: O(log64 of the blocks in a page, and of the pages).
 // Thread-safety: none. `Synchronized` and `PerThread` add it.
 
 public import AllocatorCore
@@ -29,19 +29,19 @@ public import AllocatorCore
 /// Blocks of one size, out of pages from upstream: the fastest way to many small objects of one kind.
 ///
 /// Use it where many blocks of one size, or a little under it, come and go: nodes, connections, messages. It takes any
-/// request up to `blockSize` and throws for larger ones; ``FallbackAllocator`` or ``TieredAllocator`` serve those. It is no
-/// use where sizes vary by much: each block takes `blockSize` bytes.
+/// request up to `blockSize` and throws for larger ones; ``FallbackAllocator`` or ``TieredAllocator`` serve those. It
+/// is no use where sizes vary by much: each block takes `blockSize` bytes.
 ///
-/// It allocates from the oldest page that has room, so that newer pages drain, and gives a page back to upstream when no
-/// block of it is live, at least three quarters of all blocks are free, and it is not the last page.
+/// It allocates from the oldest page that has room, so that newer pages drain, and gives a page back to upstream when
+/// no block of it is live, at least three quarters of all blocks are free, and it is not the last page.
 ///
-/// A double free, a pointer into a block and a foreign pointer trap. The memory of a free block is not touched, and pages
-/// hold nothing but blocks; the allocator's records (little more than a bit a block, and some 120 bytes a page) come from
-/// malloc.
+/// A double free, a pointer into a block and a foreign pointer trap. The memory of a free block is not touched, and
+/// pages hold nothing but blocks; the allocator's records (little more than a bit a block, and some 120 bytes a page)
+/// come from malloc.
 ///
-/// Allocating and freeing are O(1), and O(log n) to the base 64 where one of the words that stand for 64 blocks each fills
-/// or gets room; n is the number of blocks in a page, and of pages. A page that comes or goes costs a call of upstream and
-/// O(blocks in the page) for its record. Not thread-safe; ``Synchronized`` and ``PerThread`` make it so.
+/// Allocating and freeing are O(1), and O(log n) to the base 64 where one of the words that stand for 64 blocks each
+/// fills or gets room; n is the number of blocks in a page, and of pages. A page that comes or goes costs a call of
+/// upstream and O(blocks in the page) for its record. Not thread-safe; ``Synchronized`` and ``PerThread`` make it so.
 ///
 /// The idea is old; the rule by which pages go back is that of a Go library of allocators for C memory.
 public final class FixedBlockAllocator<Upstream: Allocator> {
@@ -89,8 +89,8 @@ public final class FixedBlockAllocator<Upstream: Allocator> {
     /// - Parameters:
     ///   - blockSize: bytes of a block: at least 1, and a multiple of `alignment`.
     ///   - alignment: a power of two; nil stands for the largest up to 16 that `blockSize` is a multiple of.
-    ///   - pageSize: bytes that are asked of upstream at once, a multiple of `blockSize`; nil stands for about 64 KiB, and at
-    ///     least 8 blocks.
+    ///   - pageSize: bytes that are asked of upstream at once, a multiple of `blockSize`; nil stands for about 64 KiB,
+    ///     and at least 8 blocks.
     ///   - upstream: where pages come from.
     /// - Throws: ``ConfigurationError``, which names the argument.
     public init(
@@ -215,8 +215,8 @@ extension FixedBlockAllocator: OwningAllocator, ResettableAllocator, ResizableAl
         }
         let twice = (address &- page.base) &* 2
         let product = twice.multipliedFullWidth(by: reciprocal)
-        // Where the offset is a multiple of the block size, what the reciprocal is too large by is all that is left over,
-        // at most `twice`; elsewhere at least 2^64 / blockSize is, which is more (see the check of `pageSize`).
+        // Where the offset is a multiple of the block size, what the reciprocal is too large by is all that is left
+        // over, at most `twice`; elsewhere at least 2^64 / blockSize is, which is more (see the check of `pageSize`).
         if product.low > twice {
             misuse("FixedBlockAllocator", pointer, "points into a block, not to its start")
         }

@@ -1,5 +1,5 @@
-// Lists of pages whose memory comes from malloc and whose growth can fail without loss: Swift's own arrays end the program
-// where there is no memory.
+// Lists of pages whose memory comes from malloc and whose growth can fail without loss: Swift's own arrays end the
+// program where there is no memory.
 
 import AllocatorCore
 
@@ -51,8 +51,8 @@ struct PageList {
 
 /// The pages of a pool, in the order of their age, and which of them have room.
 ///
-/// A page that is removed leaves a gap, so that the others keep their numbers; pages move together when the list is full
-/// and a quarter of it is gaps.
+/// A page that is removed leaves a gap, so that the others keep their numbers; pages move together when the list is
+/// full and a quarter of it is gaps.
 struct PagesByAge {
     private(set) var count = 0
     /// Numbers in use, gaps included.

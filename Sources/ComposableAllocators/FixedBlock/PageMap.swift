@@ -2,8 +2,8 @@
 //
 // The address space is cut into granules: the least power of two that is not below the page size. A page lies in one
 // granule or two, and is entered under each; a granule holds parts of three pages at most. So pages need no alignment,
-// and one pool can take its pages from another. The entries are a hash table, open addressing with linear probing, at most
-// half in use; an entry is removed by moving later ones back. Its memory comes from malloc.
+// and one pool can take its pages from another. The entries are a hash table, open addressing with linear probing, at
+// most half in use; an entry is removed by moving later ones back. Its memory comes from malloc.
 // Cost of a look-up: a multiplication and, mostly, one entry. Thread-safety: none.
 
 import AllocatorCore

@@ -10,8 +10,8 @@ extension GuardAllocator: ResettableAllocator, MeasuredAllocator {
         for base in bases { deallocate(UnsafeMutableRawPointer(bitPattern: base)!) }
     }
 
-    /// The account: held are all mappings, also those in quarantine, and the table of blocks. All that is no live block is
-    /// overhead.
+    /// The account: held are all mappings, also those in quarantine, and the table of blocks. All that is no live block
+    /// is overhead.
     public var statistics: AllocatorStatistics {
         var statistics = account
         statistics.heldBytes += records.byteCount
@@ -21,7 +21,8 @@ extension GuardAllocator: ResettableAllocator, MeasuredAllocator {
 
     public func findLeaks() -> LeakError? { leakInStatistics(of: "GuardAllocator") }
 
-    /// Where no block is live, also gives the quarantine back: using a block that was freed before is noticed no longer.
+    /// Where no block is live, also gives the quarantine back: using a block that was freed before is noticed no
+    /// longer.
     public func close() throws(LeakError) {
         if let leak = findLeaks() { throw leak }
         releaseQuarantine(downTo: 0)

@@ -1,5 +1,5 @@
-// Each block alone in pages of its own, between inaccessible ones, for finding bugs (see PageMapping.swift for a mapping's
-// layout). `#` is inaccessible, `c` a canary byte that is checked when the block is freed:
+// Each block alone in pages of its own, between inaccessible ones, for finding bugs (see PageMapping.swift for a
+// mapping's layout). `#` is inaccessible, `c` a canary byte that is checked when the block is freed:
 //
 //     catching .overrun:    ####|cccccccc block c|####     the block ends at the guard, or less than its alignment before
 //     catching .underrun:   ####|block cccccccccc|####     the block starts right behind the guard
@@ -11,27 +11,30 @@
 // I1. Every mapping has one record, under its block's base; a record is live or in the queue through `next`.
 // I2. A live block lies in its room; what of the room is not the block's is filled with the canary.
 // I3. The account is the sum over the records; `quarantined` is the sum over the queue.
-// Cost: two system calls to allocate, two or three to free, two pages of memory or more a block, and three of address space.
+// Cost: two system calls to allocate, two or three to free, two pages of memory or more a block, and three of address
+// space.
 // Thread-safety: none.
 
 public import AllocatorCore
 internal import SystemMemory
 
-/// Puts each block against an inaccessible page, so that a wrong access ends the program at its instruction. For debugging.
+/// Puts each block against an inaccessible page, so that a wrong access ends the program at its instruction. For
+/// debugging.
 ///
-/// - Reading or writing beyond a block's end (catching ``Side/overrun``) or before its start (catching ``Side/underrun``)
-///   ends the program by a signal, at the instruction. What the other side, or the few bytes that an alignment leaves
-///   behind the end, are written with is found when the block is freed, and traps.
+/// - Reading or writing beyond a block's end (catching ``Side/overrun``) or before its start (catching
+///   ``Side/underrun``) ends the program by a signal, at the instruction. What the other side, or the few bytes that an
+///   alignment leaves behind the end, are written with is found when the block is freed, and traps.
 /// - Reading or writing a freed block does the same for as long as its addresses are reserved.
 /// - A double free, a foreign pointer and one inside a block trap.
 ///
-/// A block's `count` is what was asked for, no more. The first byte of a zero-byte block is inaccessible. With ``Side/overrun``
-/// an alignment of 1 catches the first byte behind the end; a larger one leaves up to `alignment - 1` canary bytes there.
+/// A block's `count` is what was asked for, no more. The first byte of a zero-byte block is inaccessible. With
+/// ``Side/overrun`` an alignment of 1 catches the first byte behind the end; a larger one leaves up to `alignment - 1`
+/// canary bytes there.
 ///
-/// Not for production: an allocation costs system calls and page faults (some microseconds), a page of memory, and two of
-/// the separate ranges of which a Linux process can have 65,530 (`vm.max_map_count`), so about 32,000 blocks can be live.
-/// Allocating and freeing take O(page size), for the canary, and mostly two or three system calls each, whose cost is the
-/// kernel's. Not thread-safe. The idea is Perens' Electric Fence.
+/// Not for production: an allocation costs system calls and page faults (some microseconds), a page of memory, and two
+/// of the separate ranges of which a Linux process can have 65,530 (`vm.max_map_count`), so about 32,000 blocks can be
+/// live. Allocating and freeing take O(page size), for the canary, and mostly two or three system calls each, whose
+/// cost is the kernel's. Not thread-safe. The idea is Perens' Electric Fence.
 public final class GuardAllocator {
     /// At which end of a block the first wrong byte ends the program.
     public enum Side: Sendable {
@@ -79,7 +82,8 @@ public final class GuardAllocator {
     ///
     /// - Parameters:
     ///   - side: at which end of a block the first wrong byte ends the program.
-    ///   - quarantineByteCount: how many bytes of address space freed blocks keep reserved: 0 or more. They cost no memory.
+    ///   - quarantineByteCount: how many bytes of address space freed blocks keep reserved: 0 or more. They cost no
+    ///     memory.
     /// - Throws: ``ConfigurationError`` where the limit is negative.
     public init(catching side: Side = .overrun, quarantineByteCount: Int) throws(ConfigurationError) {
         guard quarantineByteCount >= 0 else {
@@ -106,7 +110,8 @@ public final class GuardAllocator {
         quarantined += Int(bitPattern: record.pointee.mapping.byteCount)
     }
 
-    /// Gives the oldest mappings back until so much is left. What the kernel refuses to take stays, to be offered again.
+    /// Gives the oldest mappings back until so much is left. What the kernel refuses to take stays, to be offered
+    /// again.
     func releaseQuarantine(downTo limit: Int) {
         while quarantined > limit, oldest != 0 {
             let record = records.find(oldest)!.pointee
@@ -209,7 +214,8 @@ extension GuardAllocator: OwningAllocator, SizeReportingAllocator {
 
     /// Allocates a block of exactly `byteCount` bytes in pages of its own.
     ///
-    /// - Throws: ``AllocationError`` with `.outOfMemory` where the kernel refuses; the quarantine has been emptied then.
+    /// - Throws: ``AllocationError`` with `.outOfMemory` where the kernel refuses; the quarantine has been emptied
+    ///   then.
     /// - Complexity: O(page size), two system calls.
     public func allocate(byteCount: Int, alignment: Int) throws(AllocationError) -> UnsafeMutableRawBufferPointer {
         guard let block = tryAllocate(byteCount: byteCount, alignment: alignment) else {
@@ -218,8 +224,8 @@ extension GuardAllocator: OwningAllocator, SizeReportingAllocator {
         return block
     }
 
-    /// Checks what lies around the block, makes its pages inaccessible and puts them in quarantine. Where the kernel refuses
-    /// to make them inaccessible, the block reads as zeros, and its use is not noticed.
+    /// Checks what lies around the block, makes its pages inaccessible and puts them in quarantine. Where the kernel
+    /// refuses to make them inaccessible, the block reads as zeros, and its use is not noticed.
     public func deallocate(_ pointer: UnsafeMutableRawPointer) {
         let record = liveRecord(pointer)
         checkCanary(pointer, record.pointee)

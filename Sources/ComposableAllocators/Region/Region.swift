@@ -2,7 +2,8 @@
 // (`reset`, `rewind`, the end) mutates or consumes it, which the compiler refuses while a result is in use.
 //
 // The state is in a class, `RegionAllocator`; the region owns it alone and empties it at its end, whoever else has a
-// reference to the (then empty) allocator. Not generic: a generic noncopyable struct can lose its deinit in debug builds.
+// reference to the (then empty) allocator. Not generic: a generic noncopyable struct can lose its deinit in debug
+// builds.
 // Thread-safety: none, and it is not `Sendable`.
 
 public import AllocatorCore
@@ -17,8 +18,9 @@ public import AllocatorCore
 ///     }
 ///
 /// Allocating costs a few instructions, freeing nothing: ``reset()``, ``rewind(to:)`` and the end of the region free
-/// everything at once, after deinitialising what needs it, the last first. Results are noncopyable or nonescapable, so that
-/// they cannot outlive the region, and cannot be used after it was reset. What can be allocated is in ``RegionMemory``.
+/// everything at once, after deinitialising what needs it, the last first. Results are noncopyable or nonescapable, so
+/// that they cannot outlive the region, and cannot be used after it was reset. What can be allocated is in
+/// ``RegionMemory``.
 ///
 /// It is the wrong choice where values die one by one: memory that is no longer used stays until the reset. Not
 /// thread-safe.
@@ -41,9 +43,10 @@ public struct Region: ~Copyable, RegionMemory {
     /// Makes a region whose first chunk is taken when something is allocated.
     ///
     /// - Parameters:
-    ///   - initialChunkSize: the bytes of the first chunk; each is twice the one before. A multiple of 16, at least 256.
-    ///   - maximumChunkSize: the bytes at which chunks stop growing; a request for more than half has a chunk of its own. A
-    ///     multiple of 16 from `initialChunkSize` up to 2^40.
+    ///   - initialChunkSize: the bytes of the first chunk; each is twice the one before. A multiple of 16, at least
+    ///     256.
+    ///   - maximumChunkSize: the bytes at which chunks stop growing; a request for more than half has a chunk of its
+    ///     own. A multiple of 16 from `initialChunkSize` up to 2^40.
     ///   - keptByteCount: how many bytes of chunks ``reset()`` keeps at most.
     ///   - upstream: where chunks come from.
     /// - Throws: ``ConfigurationError``.
@@ -59,8 +62,9 @@ public struct Region: ~Copyable, RegionMemory {
 
     deinit { _handle.end() }
 
-    /// Frees everything, after deinitialising what needs it, the last first, and keeps chunks of at most `keptByteCount`
-    /// bytes, the largest first; those of large requests always go back. O(chunks + values to be deinitialised).
+    /// Frees everything, after deinitialising what needs it, the last first, and keeps chunks of at most
+    /// `keptByteCount` bytes, the largest first; those of large requests always go back. O(chunks + values to be
+    /// deinitialised).
     public mutating func reset() { _allocator.freeAll() }
 
     /// Frees everything, and keeps chunks of at most so many bytes.
@@ -68,18 +72,19 @@ public struct Region: ~Copyable, RegionMemory {
 
     /// Remembers where the region is. Costs 64 bytes of the region until it is rewound or reset.
     ///
-    /// A checkpoint that is not used costs nothing else; see ``withCheckpoint(_:)`` for the form that cannot be forgotten.
+    /// A checkpoint that is not used costs nothing else; see ``withCheckpoint(_:)`` for the form that cannot be
+    /// forgotten.
     public borrowing func checkpoint() throws(AllocationError) -> RegionCheckpoint {
         guard let checkpoint = _allocator.setCheckpoint() else { throw RegionCheckpoint.refused }
         return checkpoint
     }
 
-    /// Frees all that was allocated since the checkpoint, after deinitialising what needs it, the last first. Chunks that are
-    /// no longer used are kept for what comes.
+    /// Frees all that was allocated since the checkpoint, after deinitialising what needs it, the last first. Chunks
+    /// that are no longer used are kept for what comes.
     ///
-    /// As it mutates the region, no result may be in use, of before the checkpoint neither: where that is too much, a child
-    /// region does it (``RegionMemory/makeChild()``). Traps where the checkpoint is another region's, or the region was
-    /// since reset or rewound to an older one. O(values to be deinitialised).
+    /// As it mutates the region, no result may be in use, of before the checkpoint neither: where that is too much, a
+    /// child region does it (``RegionMemory/makeChild()``). Traps where the checkpoint is another region's, or the
+    /// region was since reset or rewound to an older one. O(values to be deinitialised).
     public mutating func rewind(to checkpoint: consuming RegionCheckpoint) { checkpoint.rewind(_allocator) }
 
     /// Calls a closure with this region, and frees all that the closure allocated, also where it throws.
@@ -96,7 +101,8 @@ public struct Region: ~Copyable, RegionMemory {
 /// A region inside another: its chunks come from its parent and go back there when it ends. See
 /// ``RegionMemory/makeChild()``.
 ///
-/// It cannot outlive its parent, and its parent cannot be reset or rewound while it lives; otherwise it is a ``Region``.
+/// It cannot outlive its parent, and its parent cannot be reset or rewound while it lives; otherwise it is a
+/// ``Region``.
 public struct ChildRegion: ~Copyable, ~Escapable, RegionMemory {
     public let _handle: _RegionHandle
 

@@ -2,8 +2,9 @@
 //
 //     | size 48 bits, stamp 16 | serial 47 bits, large 1, stamp 16 | block, a multiple of 16 bytes … |
 //
-// The stamp is a hash of the block's address and the region's key, which changes with each `freeAll`. The serial is that of
-// the newest checkpoint when the block was allocated: a free finds by it which checkpoints count the block as live.
+// The stamp is a hash of the block's address and the region's key, which changes with each `freeAll`. The serial is
+// that of the newest checkpoint when the block was allocated: a free finds by it which checkpoints count the block as
+// live.
 // Cost: a bump and two stores; a free is O(1) without checkpoints, and O(large chunks) for a block in one.
 
 public import AllocatorCore
@@ -139,7 +140,8 @@ extension RegionAllocator: OwningAllocator, ResettableAllocator, ResizableAlloca
     @inlinable
     public func byteCount(of pointer: UnsafeRawPointer) -> Int { Int(bitPattern: header(of: pointer)[0] &>> 16) }
 
-    /// The last block grows as far as its chunk goes; every block shrinks, and gives back what it loses if it is the last.
+    /// The last block grows as far as its chunk goes; every block shrinks, and gives back what it loses if it is the
+    /// last.
     public func resize(_ pointer: UnsafeMutableRawPointer, byteCount: Int) -> UnsafeMutableRawBufferPointer? {
         if byteCount < 0 { negativeByteCount("RegionAllocator", byteCount) }
         let words = header(of: pointer)
@@ -155,8 +157,8 @@ extension RegionAllocator: OwningAllocator, ResettableAllocator, ResizableAlloca
         return UnsafeMutableRawBufferPointer(start: pointer, count: size)
     }
 
-    /// Frees every block, and keeps chunks of at most `keptByteCount` bytes. Values that a ``Region`` put here and that need
-    /// it are deinitialised, the last first. O(chunks), and O(values to be deinitialised).
+    /// Frees every block, and keeps chunks of at most `keptByteCount` bytes. Values that a ``Region`` put here and that
+    /// need it are deinitialised, the last first. O(chunks), and O(values to be deinitialised).
     public func freeAll() { reset(keeping: keptByteCount) }
 
     public func findLeaks() -> LeakError? { leakInStatistics(of: "RegionAllocator") }

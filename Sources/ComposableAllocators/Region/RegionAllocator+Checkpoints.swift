@@ -54,7 +54,8 @@ extension RegionAllocator {
         }
     }
 
-    /// Blocks, or bytes of a block, are no longer live, and no longer so for the checkpoints that are younger than them.
+    /// Blocks, or bytes of a block, are no longer live, and no longer so for the checkpoints that are younger than
+    /// them.
     @inlinable @inline(__always)
     func retire(blocks: Int, byteCount: Int, serial: UInt) {
         notePeak()

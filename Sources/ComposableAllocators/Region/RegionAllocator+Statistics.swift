@@ -1,5 +1,5 @@
-// A region's account. What was ever allocated and what is gone of it are counted as it happens; the peaks are noted before
-// something is freed, and what is free is found by a walk over the spare chunks.
+// A region's account. What was ever allocated and what is gone of it are counted as it happens; the peaks are noted
+// before something is freed, and what is free is found by a walk over the spare chunks.
 
 public import AllocatorCore
 
@@ -10,9 +10,9 @@ extension RegionAllocator: MeasuredAllocator {
         peakBytes = max(peakBytes, totalBytes &- freedBytes &+ lentBytes)
     }
 
-    /// The account as of now. Overhead is what nothing can have before the next reset: headers, records, padding, the tails
-    /// of chunks that were left, and blocks that were freed and were not the last. Chunks of children are live blocks.
-    /// O(spare chunks).
+    /// The account as of now. Overhead is what nothing can have before the next reset: headers, records, padding, the
+    /// tails of chunks that were left, and blocks that were freed and were not the last. Chunks of children are live
+    /// blocks. O(spare chunks).
     public var statistics: AllocatorStatistics {
         notePeak()
         let liveBytes = totalBytes - freedBytes + lentBytes

@@ -8,9 +8,11 @@
 // I1. All of a chunk before the cursor, and all of an earlier chunk, is used; a spare chunk is free from its header on.
 // I2. current is nil only where first is: cursor is then 1 and limit 0, so that no request fits, not one for nothing.
 // I3. The cursor never goes below the newest checkpoint's position, but by rewinding.
-// I4. A request that needs more than half of the largest chunk has a chunk of its own, so that no tail is wasted for it.
+// I4. A request that needs more than half of the largest chunk has a chunk of its own, so that no tail is wasted for
+//     it.
 //
-// Upwards, not downwards: arrays and strings then grow where they are. RegionHandle.swift has the hit. The most that was ever live is noted when something is freed, not here.
+// Upwards, not downwards: arrays and strings then grow where they are. RegionHandle.swift has the hit. The most that
+// was ever live is noted when something is freed, not here.
 // Thread-safety: none.
 
 public import AllocatorCore
@@ -18,19 +20,19 @@ import Synchronization
 
 /// A bump allocator: requests are served one after the other from chunks that grow, and memory comes back all at once.
 ///
-/// It is the unsafe face of ``Region``, for C code and for containers that take an allocator; where the memory is used from
-/// Swift alone, `Region` is the better choice, because the compiler then refuses what would be a dangling pointer here.
-/// Use it where many blocks die together (a request, a frame, a parsed file). It is the wrong choice where blocks of mixed
-/// lifetimes are freed one by one: only the last block, a block with a chunk of its own, and the end of all live blocks
-/// give memory back; the others' comes back at ``freeAll()``.
+/// It is the unsafe face of ``Region``, for C code and for containers that take an allocator; where the memory is used
+/// from Swift alone, `Region` is the better choice, because the compiler then refuses what would be a dangling pointer
+/// here. Use it where many blocks die together (a request, a frame, a parsed file). It is the wrong choice where blocks
+/// of mixed lifetimes are freed one by one: only the last block, a block with a chunk of its own, and the end of all
+/// live blocks give memory back; the others' comes back at ``freeAll()``.
 ///
 /// Each block has 16 bytes in front of it, which tell its size and stamp it with its address: a second free, an address
-/// inside a block and a pointer from before ``freeAll()`` trap. A block that was freed and whose place was given out again
-/// cannot be told from the new one.
+/// inside a block and a pointer from before ``freeAll()`` trap. A block that was freed and whose place was given out
+/// again cannot be told from the new one.
 ///
 /// Allocating is O(1), and where the current chunk has no room O(spare chunks) and, if none will do, a call or two of
-/// upstream. A free is O(1), but O(chunks) for a block with a chunk of its own or at a multiple of 4,096, and O(checkpoints)
-/// for a block that is older than they are. Not thread-safe.
+/// upstream. A free is O(1), but O(chunks) for a block with a chunk of its own or at a multiple of 4,096, and
+/// O(checkpoints) for a block that is older than they are. Not thread-safe.
 ///
 /// The idea is old: obstacks of GNU libc, `std::pmr::monotonic_buffer_resource`, bumpalo.
 public final class RegionAllocator {
@@ -81,9 +83,10 @@ public final class RegionAllocator {
     /// Makes an allocator whose first chunk is taken when something is allocated.
     ///
     /// - Parameters:
-    ///   - initialChunkSize: the bytes of the first chunk; each is twice the one before. A multiple of 16, at least 256.
-    ///   - maximumChunkSize: the bytes at which chunks stop growing; a request for more than half has a chunk of its own. A
-    ///     multiple of 16 from `initialChunkSize` up to 2^40.
+    ///   - initialChunkSize: the bytes of the first chunk; each is twice the one before. A multiple of 16, at least
+    ///     256.
+    ///   - maximumChunkSize: the bytes at which chunks stop growing; a request for more than half has a chunk of its
+    ///     own. A multiple of 16 from `initialChunkSize` up to 2^40.
     ///   - keptByteCount: how many bytes of chunks ``freeAll()`` keeps at most.
     ///   - upstream: where chunks come from.
     /// - Throws: ``ConfigurationError``.

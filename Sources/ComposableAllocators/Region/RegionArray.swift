@@ -1,8 +1,8 @@
 // An array that grows inside a region: where it is, as long as it is the last in its chunk; else it moves, and what it
 // leaves stays unused until the reset.
 //
-// The account of the elements lies in the region too, so that they are deinitialised with the region, in their turn, also
-// when the array itself is long gone. Cost of an append: three loads, a compare, two stores.
+// The account of the elements lies in the region too, so that they are deinitialised with the region, in their turn,
+// also when the array itself is long gone. Cost of an append: three loads, a compare, two stores.
 
 public import AllocatorCore
 
@@ -61,8 +61,8 @@ extension RegionAllocator {
 
     /// Makes room for at least so many elements, in place if they are the last in their chunk.
     ///
-    /// - Returns: the storage, which is another one where a checkpoint was set since it was made. Rewinding would else take
-    ///   the elements' new place away and leave the record that deinitialises them.
+    /// - Returns: the storage, which is another one where a checkpoint was set since it was made. Rewinding would else
+    ///   take the elements' new place away and leave the record that deinitialises them.
     @inlinable @inline(never)
     func grow<T: ~Copyable>(
         _ storage: UnsafeMutablePointer<RegionStorage<T>>, to minimum: Int
@@ -111,9 +111,9 @@ extension RegionAllocator {
 
 /// An array inside a ``Region``, which grows there.
 ///
-/// It grows without moving while nothing else was allocated in the region after it; else it moves to twice the room, and
-/// the old room stays unused until the region is reset. Elements that need it are deinitialised with the region, not with
-/// the array. Appending is O(1) amortised. Indices out of bounds trap.
+/// It grows without moving while nothing else was allocated in the region after it; else it moves to twice the room,
+/// and the old room stays unused until the region is reset. Elements that need it are deinitialised with the region,
+/// not with the array. Appending is O(1) amortised. Indices out of bounds trap.
 @frozen
 public struct RegionArray<Element: ~Copyable>: ~Copyable, ~Escapable {
     /// Kept alive by the borrow that the array is bound to.
@@ -198,8 +198,8 @@ public struct RegionArray<Element: ~Copyable>: ~Copyable, ~Escapable {
         storage.pointee.elements.deinitialize(count: count)
     }
 
-    /// Ends the growing: the elements, for as long as the region is not reset. Room that is left goes back, if it is the
-    /// last in its chunk.
+    /// Ends the growing: the elements, for as long as the region is not reset. Room that is left goes back, if it is
+    /// the last in its chunk.
     @inlinable @_lifetime(copy self)
     public consuming func finish() -> MutableSpan<Element> {
         let stride = MemoryLayout<Element>.stride

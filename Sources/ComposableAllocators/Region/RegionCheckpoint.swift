@@ -1,5 +1,5 @@
-// A place in a region to go back to. Which region, and whether the place is still there, is checked at run time: the value
-// must not borrow the region, else it could never be rewound.
+// A place in a region to go back to. Which region, and whether the place is still there, is checked at run time: the
+// value must not borrow the region, else it could never be rewound.
 
 import AllocatorCore
 

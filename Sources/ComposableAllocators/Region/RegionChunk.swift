@@ -1,5 +1,5 @@
-// What a region writes into its own memory: a chunk's header, the records of what must be deinitialised, of a checkpoint.
-// Each is in place until the region is reset or rewound to before it.
+// What a region writes into its own memory: a chunk's header, the records of what must be deinitialised, of a
+// checkpoint. Each is in place until the region is reset or rewound to before it.
 
 /// The head of a chunk: 32 bytes, so that what follows is aligned as the chunk is, to 16.
 struct RegionChunk {

@@ -1,7 +1,8 @@
 // The part of a region's state that a hit touches, in memory of its own, and the hit itself.
 //
-// Apart from the class, because `Region` reaches it by a plain pointer: a reference to the class is retained and released
-// around every allocation, five times its cost. Cost of a hit: load, align, add, compare, store, and two counters.
+// Apart from the class, because `Region` reaches it by a plain pointer: a reference to the class is retained and
+// released around every allocation, five times its cost. Cost of a hit: load, align, add, compare, store, and two
+// counters.
 
 public import AllocatorCore
 

@@ -1,25 +1,25 @@
 // What can be put into a region: the part of the interface that `Region` and `ChildRegion` share.
 //
-// Every result is bound to a borrow of the region. So many can live at once, none outlives the region, and none is alive
-// where the region is mutated: reset or rewound.
+// Every result is bound to a borrow of the region. So many can live at once, none outlives the region, and none is
+// alive where the region is mutated: reset or rewound.
 
 public import AllocatorCore
 
 /// Memory that is handed out by bumping a pointer and comes back all at once: ``Region`` and ``ChildRegion``.
 ///
-/// No type outside conforms to it. Nothing here is thread-safe. Each throws ``AllocationError`` where upstream has no memory
-/// or the size does not fit an `Int`, and the region is then as it was, but for a value that was given away: it is gone.
-/// A negative count traps. All are O(1) beyond the copying, and but for a new chunk now and then.
+/// No type outside conforms to it. Nothing here is thread-safe. Each throws ``AllocationError`` where upstream has no
+/// memory or the size does not fit an `Int`, and the region is then as it was, but for a value that was given away: it
+/// is gone. A negative count traps. All are O(1) beyond the copying, and but for a new chunk now and then.
 public protocol RegionMemory: ~Copyable, ~Escapable {
     var _handle: _RegionHandle { get }
 }
 
 extension RegionMemory where Self: ~Copyable & ~Escapable {
-    /// The region as an allocator, for C code and for containers that take one: its blocks come from the same chunks and go
-    /// with them, at reset, when it is rewound, and at its end.
+    /// The region as an allocator, for C code and for containers that take one: its blocks come from the same chunks
+    /// and go with them, at reset, when it is rewound, and at its end.
     ///
-    /// Unsafe: the compiler does not tie its blocks to the region's life. Its `freeAll()` must not be called while results
-    /// of the region are in use.
+    /// Unsafe: the compiler does not tie its blocks to the region's life. Its `freeAll()` must not be called while
+    /// results of the region are in use.
     @inlinable
     public var unsafeAllocator: RegionAllocator { _handle.owner }
 
@@ -108,8 +108,8 @@ extension RegionMemory where Self: ~Copyable & ~Escapable {
         return _overrideLifetime(MutableSpan(_unsafeStart: places.values, count: count), borrowing: self)
     }
 
-    /// Room for `capacity` values, to be appended to. The values belong to the `OutputSpan`, which deinitialises them at its
-    /// end; only the memory is the region's.
+    /// Room for `capacity` values, to be appended to. The values belong to the `OutputSpan`, which deinitialises them
+    /// at its end; only the memory is the region's.
     @inlinable @_lifetime(borrow self)
     public borrowing func makeOutputSpan<T: ~Copyable>(
         of type: T.Type, capacity: Int
@@ -175,9 +175,9 @@ extension RegionMemory where Self: ~Copyable & ~Escapable {
 
     // MARK: - Children
 
-    /// A region whose chunks come from this one, which gets them back when it ends: for work whose memory can go earlier
-    /// than its surroundings'. Both can be used meanwhile. The child cannot outlive this region, and this region cannot be
-    /// reset while the child lives.
+    /// A region whose chunks come from this one, which gets them back when it ends: for work whose memory can go
+    /// earlier than its surroundings'. Both can be used meanwhile. The child cannot outlive this region, and this
+    /// region cannot be reset while the child lives.
     @_lifetime(borrow self)
     public borrowing func makeChild() -> ChildRegion {
         _overrideLifetime(ChildRegion(RegionAllocator(childOf: _allocator)), borrowing: self)

@@ -5,13 +5,13 @@
 /// Noncopyable, so that nothing else writes what is being read, and nonescapable: it is no member of a class or of an
 /// ordinary struct. Values that point at each other (a tree's nodes) use ``unsafePointer``.
 ///
-/// What Swift 6.3 does not see: a variable that holds a reference of one region, is assigned one of an inner region, and is
-/// read when the inner region has ended. That is so for every noncopyable and nonescapable type, `MutableSpan` too.
-/// Initialise such a variable once.
+/// What Swift 6.3 does not see: a variable that holds a reference of one region, is assigned one of an inner region,
+/// and is read when the inner region has ended. That is so for every noncopyable and nonescapable type, `MutableSpan`
+/// too. Initialise such a variable once.
 @frozen
 public struct RegionReference<Value: ~Copyable>: ~Copyable, ~Escapable {
-    /// The value's address, for C code and for values that point at each other. Unsafe: the compiler does not see that it
-    /// dangles after the region was reset, rewound, or has ended.
+    /// The value's address, for C code and for values that point at each other. Unsafe: the compiler does not see that
+    /// it dangles after the region was reset, rewound, or has ended.
     public let unsafePointer: UnsafeMutablePointer<Value>
 
     @inlinable @inline(__always) @_lifetime(immortal)
@@ -38,8 +38,8 @@ public struct RegionCString: ~Escapable {
         self.count = count
     }
 
-    /// The address, for C code. Unsafe: the compiler does not see that it dangles after the region was reset, rewound, or
-    /// has ended.
+    /// The address, for C code. Unsafe: the compiler does not see that it dangles after the region was reset, rewound,
+    /// or has ended.
     @inlinable
     public var unsafePointer: UnsafePointer<CChar> {
         UnsafeRawPointer(start).assumingMemoryBound(to: CChar.self)

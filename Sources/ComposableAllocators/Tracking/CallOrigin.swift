@@ -1,4 +1,5 @@
-// Where a call came from: a file and a line, return addresses, or both. Names are looked up only when they are asked for.
+// Where a call came from: a file and a line, return addresses, or both. Names are looked up only when they are asked
+// for.
 
 import CMallowShims
 import Synchronization

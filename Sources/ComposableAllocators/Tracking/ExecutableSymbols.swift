@@ -1,5 +1,5 @@
-// The symbol table of an ELF file, which also names functions that the program does not export. Empty for a file that is
-// stripped, is no 64-bit ELF, or cannot be read: nothing in it is trusted. Only its sections of symbols are read.
+// The symbol table of an ELF file, which also names functions that the program does not export. Empty for a file that
+// is stripped, is no 64-bit ELF, or cannot be read: nothing in it is trusted. Only its sections of symbols are read.
 
 import CMallowShims
 

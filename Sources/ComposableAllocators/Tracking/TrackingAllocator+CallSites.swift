@@ -4,7 +4,8 @@
 public import AllocatorCore
 
 extension TrackingAllocator {
-    /// Allocates a block, and remembers the file and line of the call. See ``Allocator/allocate(byteCount:alignment:)``.
+    /// Allocates a block, and remembers the file and line of the call. See
+    /// ``Allocator/allocate(byteCount:alignment:)``.
     public func allocate(
         byteCount: Int, alignment: Int, file: StaticString = #fileID, line: UInt = #line
     ) throws(AllocationError) -> UnsafeMutableRawBufferPointer {
@@ -30,7 +31,8 @@ extension TrackingAllocator {
         _ type: T.Type, count: Int, file: StaticString = #fileID, line: UInt = #line
     ) throws(AllocationError) -> UnsafeMutableBufferPointer<T> {
         let (byteCount, overflow) = count.multipliedReportingOverflow(by: MemoryLayout<T>.stride)
-        // As in TypedAllocation.swift: a product that wraps must not turn a negative count into a size that can be served.
+        // As in TypedAllocation.swift: a product that wraps must not turn a negative count into a size that can be
+        // served.
         let block = try allocate(
             byteCount: overflow ? (count > 0 ? .max : .min) : byteCount, alignment: MemoryLayout<T>.alignment,
             file: file, line: line)

@@ -33,8 +33,8 @@ public enum TrackedOperation: Hashable, Sendable {
 }
 
 extension TrackingAllocator: MeasuredAllocator {
-    /// The account of the blocks that came from upstream. What upstream needs for them, and the records of this allocator,
-    /// are not in it. O(1).
+    /// The account of the blocks that came from upstream. What upstream needs for them, and the records of this
+    /// allocator, are not in it. O(1).
     public var statistics: AllocatorStatistics { account }
 
     /// Every live block, in the order of allocation. O(n log n), and the time of finding names for those that were not

@@ -1,20 +1,21 @@
-// An allocator that forwards and remembers: every live block with its size and origin, some freed ones, and on request the
-// sequence of operations. See TrackingAllocator+CallSites.swift for how a call's file and line get here.
+// An allocator that forwards and remembers: every live block with its size and origin, some freed ones, and on request
+// the sequence of operations. See TrackingAllocator+CallSites.swift for how a call's file and line get here.
 //
 // Invariants:
 // I1. `blocks` holds exactly the blocks that upstream gave and has not got back; `account` is their sum.
 // I2. `freed` holds the origins of the last blocks that were freed, none of which is live, at most `rememberedFrees`.
-// Cost: a hash table's entry and some hundred nanoseconds an operation, some microseconds where return addresses are taken.
-// The records lie in ordinary Swift collections, not upstream, and are not part of the account. Thread-safety: none.
+// Cost: a hash table's entry and some hundred nanoseconds an operation, some microseconds where return addresses are
+// taken. The records lie in ordinary Swift collections, not upstream, and are not part of the account. Thread-safety:
+// none.
 
 public import AllocatorCore
 
 /// Remembers every live block with its size and where it was allocated, so that a leak is told by file and line.
 ///
-/// In place of the allocator that is looked into: `TrackingAllocator()` for the system's malloc, or over any upstream. A
-/// direct call is known by its file and line. A call through a generic or an `any Allocator` is known by the function that
-/// made it: the nearest return address outside this package (not on musl). ``close()`` throws a `LeakError` whose sites are
-/// these places; ``report()`` prints them at any time.
+/// In place of the allocator that is looked into: `TrackingAllocator()` for the system's malloc, or over any upstream.
+/// A direct call is known by its file and line. A call through a generic or an `any Allocator` is known by the function
+/// that made it: the nearest return address outside this package (not on musl). ``close()`` throws a `LeakError` whose
+/// sites are these places; ``report()`` prints them at any time.
 ///
 /// A double free traps, and tells where the block was allocated; so do a foreign pointer and one inside a block. For
 /// debugging and tests: an operation costs some hundred nanoseconds, with stacks some microseconds.

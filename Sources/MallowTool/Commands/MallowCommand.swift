@@ -23,8 +23,8 @@ struct MallowCommand: ParsableCommand {
         version: toolVersion,
         subcommands: [RunCommand.self, CompareCommand.self])
 
-    /// Parses and runs. A `ToolFailure` becomes its one line and its exit status; everything else (help, version, errors
-    /// of usage) is left to ArgumentParser.
+    /// Parses and runs. A `ToolFailure` becomes its one line and its exit status; everything else (help, version,
+    /// errors of usage) is left to ArgumentParser.
     static func main() {
         do {
             var command = try parseAsRoot()

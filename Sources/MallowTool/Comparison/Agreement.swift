@@ -1,9 +1,9 @@
 // Whether a program does the same under every malloc: its output and how it ends.
 //
-// The system malloc's own runs are the measure, its warm-up included. If they differ among themselves the program is not
-// deterministic (it prints the time, or addresses, or it finds what its first run left behind), and a difference under
-// another malloc says nothing. A program that a signal kills under another malloc, and never under the system's, is a
-// difference all the same.
+// The system malloc's own runs are the measure, its warm-up included. If they differ among themselves the program is
+// not deterministic (it prints the time, or addresses, or it finds what its first run left behind), and a difference
+// under another malloc says nothing. A program that a signal kills under another malloc, and never under the system's,
+// is a difference all the same.
 
 /// One question: the output, or the end.
 enum Agreement: Equatable {

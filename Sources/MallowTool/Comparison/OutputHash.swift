@@ -1,7 +1,8 @@
 // What a program printed, without keeping it: a 64-bit FNV-1a hash and the number of bytes.
 //
-// FNV-1a takes a multiplication a byte (some 0.8 GB/s), has no state but the hash, and gives the same whatever the pieces
-// that the bytes arrive in. It is no defence against somebody who wants two outputs to look alike; nobody here does.
+// FNV-1a takes a multiplication a byte (some 0.8 GB/s), has no state but the hash, and gives the same whatever the
+// pieces that the bytes arrive in. It is no defence against somebody who wants two outputs to look alike; nobody here
+// does.
 
 struct OutputHash: Hashable {
     private(set) var value: UInt64 = 0xCBF2_9CE4_8422_2325

@@ -1,7 +1,7 @@
 // One run of the program under one malloc, measured, its output hashed as it comes.
 //
-// The tool reads while the program writes, as any reader of a pipe would. It blocks in `poll` otherwise, so that it takes
-// no processor from the program.
+// The tool reads while the program writes, as any reader of a pipe would. It blocks in `poll` otherwise, so that it
+// takes no processor from the program.
 
 /// What one run gave.
 struct Round {

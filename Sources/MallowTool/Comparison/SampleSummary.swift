@@ -81,12 +81,12 @@ enum Verdict: String, Encodable {
 
 /// One malloc against the system's, in one metric.
 ///
-/// **The rule.** The ratio that is shown is that of the two medians. Whether it means anything is decided by the *pairs*:
-/// in every round all mallocs run one after the other, so that a machine which gets slower for a while slows both halves
-/// of a pair, and their ratio keeps its meaning. With n pairs sorted by their ratio, the interval from the k-th smallest to
-/// the k-th largest holds the true median ratio with a certainty that does not depend on how the times are distributed
-/// (the sign test): k is the largest with 2 · P(Binomial(n, ½) < k) ≤ 1/16, which is 1 from five rounds on, 2 from eight,
-/// 6 of twenty. Then:
+/// **The rule.** The ratio that is shown is that of the two medians. Whether it means anything is decided by the
+/// *pairs*: in every round all mallocs run one after the other, so that a machine which gets slower for a while slows
+/// both halves of a pair, and their ratio keeps its meaning. With n pairs sorted by their ratio, the interval from the
+/// k-th smallest to the k-th largest holds the true median ratio with a certainty that does not depend on how the times
+/// are distributed (the sign test): k is the largest with 2 · P(Binomial(n, ½) < k) ≤ 1/16, which is 1 from five rounds
+/// on, 2 from eight, 6 of twenty. Then:
 /// - fewer than five rounds: nothing can be said;
 /// - the interval lies within one per cent of 1: the same;
 /// - the interval lies on one side of 1: less, or more;

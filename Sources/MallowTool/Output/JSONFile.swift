@@ -1,4 +1,5 @@
-// The file that `--json` names. It is opened before the program is run: a long run must not end in a path that was wrong.
+// The file that `--json` names. It is opened before the program is run: a long run must not end in a path that was
+// wrong.
 
 struct JSONFile {
     private let path: String

@@ -1,9 +1,10 @@
 // A program that the tool started, and waits for.
 //
-// Why `fork` and not `posix_spawn`: peak memory. Linux carries the peak of a process over `execve`, and until then a child
-// made by `posix_spawn` (or `vfork`) *is* the tool's memory, so that `/bin/true` reads as the tool's 12 MiB. A child made by
-// `fork` starts with the pages that it would have to copy, and nothing of libraries and code: some 2 MiB, if the tool keeps
-// its heap small. That is the floor under every peak; the child reads its own just before `execve` and reports it.
+// Why `fork` and not `posix_spawn`: peak memory. Linux carries the peak of a process over `execve`, and until then a
+// child made by `posix_spawn` (or `vfork`) *is* the tool's memory, so that `/bin/true` reads as the tool's 12 MiB. A
+// child made by `fork` starts with the pages that it would have to copy, and nothing of libraries and code: some 2 MiB,
+// if the tool keeps its heap small. That is the floor under every peak; the child reads its own just before `execve`
+// and reports it.
 //
 //     tool ── fork ──> child: the floor of its peak ──> pipe
 //                             execve failed, errno ──> pipe     (the pipe closes by itself when execve succeeds)
@@ -70,7 +71,8 @@ struct ChildProcess {
         reap(options: WEXITED | WNOHANG)
     }
 
-    /// The process stays a zombie until no handler of ours will signal it any more: its number could be another's by then.
+    /// The process stays a zombie until no handler of ours will signal it any more: its number could be another's by
+    /// then.
     private func reap(options: Int32) -> (Termination, ResourceUsage)? {
         var information = siginfo_t()
         guard waitid(P_PID, id_t(processID), &information, options | WNOWAIT) == 0, information.si_signo == SIGCHLD
@@ -126,7 +128,8 @@ func makePipe() throws(ToolFailure) -> (reading: Int32, writing: Int32) {
     guard pipe(&ends) == 0 else {
         throw ToolFailure(.systemError, "the system makes no pipe (\(systemMessage()))")
     }
-    // A pipe must not take the number of a standard descriptor that the tool was started without: `dup2` would clobber it.
+    // A pipe must not take the number of a standard descriptor that the tool was started without: `dup2` would clobber
+    // it.
     for index in 0...1 {
         let moved = fcntl(ends[index], F_DUPFD, 3)
         close(ends[index])

@@ -21,8 +21,9 @@ enum Termination: Equatable {
         }
     }
 
-    /// Ends the tool as the program ended: by its exit status, or by the same signal, so that a shell, `make` or a service
-    /// manager that looks at the tool sees what it would have seen of the program. No second core file is written.
+    /// Ends the tool as the program ended: by its exit status, or by the same signal, so that a shell, `make` or a
+    /// service manager that looks at the tool sees what it would have seen of the program. No second core file is
+    /// written.
     func passOn() -> Never {
         guard case .killed(let signal) = self else {
             if case .exited(let status) = self { leave(with: status) }
@@ -67,8 +68,8 @@ struct ResourceUsage {
         majorPageFaults = Int(usage.ru_majflt)
     }
 
-    /// Whether the peak is only an upper bound. A process may take on some more pages between the moment that the floor is
-    /// read and the end of `execve`: hence the margin.
+    /// Whether the peak is only an upper bound. A process may take on some more pages between the moment that the floor
+    /// is read and the end of `execve`: hence the margin.
     var peakIsAtFloor: Bool { peakBytes < peakFloorBytes + 3 << 19 }
 
     #if os(Linux)

@@ -1,9 +1,9 @@
 // Signals: the tool must not die before its program, and what is sent to the tool alone must reach the program.
 //
-// A terminal sends its signals (Ctrl-C, Ctrl-\, hang-up) to every process of the foreground group, so the program has them
-// already: the kernel marks those as its own, and the tool only survives them. What a process sends (`kill`, a service
-// manager, `timeout`) is passed on. Whoever signals the whole group by `kill` therefore signals the program twice.
-// Signals that stop and continue a job keep their effect: the terminal sends those to the group as well.
+// A terminal sends its signals (Ctrl-C, Ctrl-\, hang-up) to every process of the foreground group, so the program has
+// them already: the kernel marks those as its own, and the tool only survives them. What a process sends (`kill`, a
+// service manager, `timeout`) is passed on. Whoever signals the whole group by `kill` therefore signals the program
+// twice. Signals that stop and continue a job keep their effect: the terminal sends those to the group as well.
 
 /// The signals that the tool passes on, and would otherwise die of.
 private let forwardedSignals = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2]
@@ -52,8 +52,8 @@ func takeOverSignals() {
     sigprocmask(SIG_UNBLOCK, &heard, &SignalState.inheritedMask)
 }
 
-/// In the new process, before `execve`: signals as the tool found them. `execve` itself resets those that have a handler,
-/// but between unblocking and `execve` none of ours may run.
+/// In the new process, before `execve`: signals as the tool found them. `execve` itself resets those that have a
+/// handler, but between unblocking and `execve` none of ours may run.
 func giveBackSignals() {
     for signal in forwardedSignals {
         var current = sigaction()

@@ -1,5 +1,5 @@
-// Whether a library can be loaded before a program. The dynamic loader does it, so a program without one is out, and so is
-// one that gains rights by being executed: there the loader ignores `LD_PRELOAD`, without a word.
+// Whether a library can be loaded before a program. The dynamic loader does it, so a program without one is out, and so
+// is one that gains rights by being executed: there the loader ignores `LD_PRELOAD`, without a word.
 
 extension Program {
     /// - Throws: `staticallyLinked`, `privileged`, `wrongArchitecture`.
@@ -32,8 +32,9 @@ extension Program {
     /// Why the kernel would start the file with `AT_SECURE` set; nil if it would not.
     ///
     /// The kernel's rule: the effective user or group after `execve` differs from the *real* one, or the file has
-    /// capabilities and the real user is not root. A set-user-ID file of the user's own is therefore harmless, and for root
-    /// a set-user-ID root file is too. None of it happens on a file system mounted `nosuid` or under `no_new_privs`.
+    /// capabilities and the real user is not root. A set-user-ID file of the user's own is therefore harmless, and for
+    /// root a set-user-ID root file is too. None of it happens on a file system mounted `nosuid` or under
+    /// `no_new_privs`.
     private func reasonForSecureExecution() -> String? {
         var status = stat()
         guard stat(imagePath, &status) == 0 else { return nil }

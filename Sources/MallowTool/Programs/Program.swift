@@ -1,5 +1,5 @@
-// The program that the user names: found as a shell finds it, its `#!` lines followed to the file that the kernel maps in
-// the end. Whether a library can be preloaded into that file is asked in `Program+Preloading.swift`.
+// The program that the user names: found as a shell finds it, its `#!` lines followed to the file that the kernel maps
+// in the end. Whether a library can be preloaded into that file is asked in `Program+Preloading.swift`.
 
 /// A program that exists and may be executed.
 struct Program {
@@ -46,8 +46,8 @@ struct Program {
         throw ToolFailure(.notExecutable, "\(path): its #! lines name each other without end")
     }
 
-    /// Finds a file by `execvp`'s rules: a name with a slash is a path, any other is looked up in `PATH`, where a file that
-    /// may not be executed is passed over.
+    /// Finds a file by `execvp`'s rules: a name with a slash is a path, any other is looked up in `PATH`, where a file
+    /// that may not be executed is passed over.
     private static func find(_ name: String, wantedBy script: String?) throws(ToolFailure) -> String {
         let wanted = script.map { ", which the #! line of \($0) names" } ?? ""
         if name.utf8.contains(UInt8(ascii: "/")) {

@@ -33,8 +33,9 @@ struct CStringArray {
 }
 
 extension CStringArray {
-    /// Puts a library in front of those that are preloaded already, once; nil removes it. Another malloc among those goes:
-    /// it would go on serving what the one in front does not define (C++'s `new`), and the figures would be of both.
+    /// Puts a library in front of those that are preloaded already, once; nil removes it. Another malloc among those
+    /// goes: it would go on serving what the one in front does not define (C++'s `new`), and the figures would be of
+    /// both.
     ///
     /// - Parameters:
     ///   - library: the library to preload, if any.

@@ -1,5 +1,5 @@
-// What the tests need around the tool: folders that go away, scripts, C programs, and a malloc library that reports what
-// the test tells it to.
+// What the tests need around the tool: folders that go away, scripts, C programs, and a malloc library that reports
+// what the test tells it to.
 
 import Foundation
 import Testing
@@ -43,8 +43,8 @@ final class TemporaryFolder {
 
     /// Copies the contents of a file and gives the copy to somebody, with special bits.
     ///
-    /// By `cp`: a file that this process itself writes to cannot be executed as long as a child that another thread happens
-    /// to start still has it open ("Text file busy").
+    /// By `cp`: a file that this process itself writes to cannot be executed as long as a child that another thread
+    /// happens to start still has it open ("Text file busy").
     @discardableResult
     func copy(
         _ source: String, as name: String, owner: uid_t? = nil, group: gid_t? = nil, mode: mode_t

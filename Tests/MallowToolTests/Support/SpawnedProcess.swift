@@ -1,5 +1,6 @@
 // A process started and waited for by hand. Foundation's `Process` will not do here: it sees the end of a process only
-// when all that this one left behind has ended too, and it passes on the blocked signals of the thread that it is used on.
+// when all that this one left behind has ended too, and it passes on the blocked signals of the thread that it is used
+// on.
 
 import Foundation
 import Testing

@@ -1,8 +1,8 @@
 // Runs the built tool as a process, as a user would, and hands back all that could be seen of it.
 //
-// The tool is found where MALLOW_TOOL says, else beside the test bundle (`swift test` builds the product `mallow` there),
-// else in build/bin. The library is found where MALLOW_LIBRARY says, else in build/lib, where `make test` puts it first.
-// What is missing fails the tests; nothing is skipped.
+// The tool is found where MALLOW_TOOL says, else beside the test bundle (`swift test` builds the product `mallow`
+// there), else in build/bin. The library is found where MALLOW_LIBRARY says, else in build/lib, where `make test` puts
+// it first. What is missing fails the tests; nothing is skipped.
 
 import Foundation
 import Testing

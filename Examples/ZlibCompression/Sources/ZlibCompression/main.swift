@@ -1,5 +1,5 @@
-// Compresses and decompresses a real file with zlib, in pieces of 64 KiB with a stream of their own each, once on the system's
-// malloc and once on a ladder of pools. usage: ZlibCompression [FILE]
+// Compresses and decompresses a real file with zlib, in pieces of 64 KiB with a stream of their own each, once on the
+// system's malloc and once on a ladder of pools. usage: ZlibCompression [FILE]
 
 import CZlib
 import Foundation

@@ -1,5 +1,5 @@
-// Uses the public interface as a user's program does, and counts what ends: exits with 1, and a line for each thing that
-// is wrong, where a deinit ran not once or a block was not freed.
+// Uses the public interface as a user's program does, and counts what ends: exits with 1, and a line for each thing
+// that is wrong, where a deinit ran not once or a block was not freed.
 
 import Mallow
 

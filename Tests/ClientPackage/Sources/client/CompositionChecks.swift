@@ -1,5 +1,5 @@
-// Every other allocator of the public interface: it serves a request generically and as an existential, boxes live in it,
-// and its end gives back to upstream what is still live.
+// Every other allocator of the public interface: it serves a request generically and as an existential, boxes live in
+// it, and its end gives back to upstream what is still live.
 
 import Mallow
 
