@@ -2,7 +2,7 @@
 //
 //     base of upstream's block           the pointer that is handed out
 //     +------+----------+------+---------+----------------------+
-//     | room | previous | next |  word   | the caller's bytes … |      up to an alignment of 8: no room, 24 bytes in all
+//     | room | previous | next |  word   | the caller's bytes … |   up to an alignment of 8: no room, 24 bytes in all
 //     +------+----------+------+---------+----------------------+
 //
 // A1. The list holds every live block, the youngest first, by the pointers that were handed out; 0 ends it both ways.

@@ -1,7 +1,7 @@
 // Each block alone in pages of its own, between inaccessible ones, for finding bugs (see PageMapping.swift for a
 // mapping's layout). `#` is inaccessible, `c` a canary byte that is checked when the block is freed:
 //
-//     catching .overrun:    ####|cccccccc block c|####     the block ends at the guard, or less than its alignment before
+//     catching .overrun:    ####|cccccccc block c|####     the block ends less than its alignment before the guard
 //     catching .underrun:   ####|block cccccccccc|####     the block starts right behind the guard
 //
 // A freed block's pages become inaccessible and stay reserved: the quarantine, a queue from which the oldest mapping is

@@ -1,7 +1,6 @@
 // Whether a library defines a function: a library without `malloc` can be preloaded, and changes nothing.
 //
-//     section headers ──> the one of type 11 (SHT_DYNSYM) ──> symbols: name (an offset), …, section (0: not defined
-//     here)
+//     section headers ──> the one of type 11 (SHT_DYNSYM) ──> symbols: name (an offset), …, section (0: none here)
 //                                     └── its link ──> the section with the names
 
 extension ELFImage {
