@@ -1,9 +1,9 @@
 // A ladder of pools made from a list of sizes: each request goes to the first pool whose blocks are large enough, and
 // what is above the last pool goes to upstream.
 //
-// A table leads from a size to its tier. A free asks the tier that served the last request first, then each in turn
-// (its hot block, its current page, its page map: a multiplication and a load), then the table of blocks that came
-// straight from upstream. Cost: as a pool's, and for a free one look-up more for each tier that is asked in vain; a
+// A table leads from a size to its tier. A free asks the tier that was used last first, then looks whether the block is on
+// the page of some tier's last free, then asks each tier's map (a multiplication and a load), then the table of blocks that
+// came straight from upstream. Cost: as a pool's, and for a free that finds its tier late one look-up for each tier; a
 // block from upstream costs an entry in a hash table. Thread-safety: none.
 
 public import AllocatorCore

@@ -2,7 +2,7 @@
 //
 // Which blocks are live is a bit each in the page's record (BlockPage.swift), so that freeing finds every double free
 // and every pointer into a block, and memory that is free is never touched. An address leads to its page through a hash
-// table (PageMap.swift), after a look at the page that is current.
+// table (PageMap.swift), after a look at the page of the last free.
 //
 // P1. The pages with room are marked in `pages.withRoom`; a page without may be marked only while it is current.
 // P2. A page that is current is the oldest with room, and the current word is one of its words.
