@@ -153,6 +153,27 @@ import Testing
     }
 
     @Test(arguments: 1...2)
+    func forDebuggingInThreeLevels(_ seed: UInt64) throws {
+        try checkAllocator(seed: seed, sequences: 4, steps: 150, traits: Self.anySize) {
+            TrackingAllocator(
+                upstream: FallbackAllocator(
+                    primary: try FixedBlockAllocator(blockSize: 64), secondary: GuardAllocator()))
+        }
+        try checkAllocator(seed: seed, sequences: 4) {
+            Synchronized(TrackingAllocator(upstream: try TieredAllocator(blockSizes: [32, 128])))
+        }
+        try checkAllocator(seed: seed) {
+            try TieredAllocator(
+                blockSizes: [32, 128], pageSize: 4096,
+                upstream: QuotaAllocator(limit: 1 << 22, upstream: PageAllocator(guardPages: true)))
+        }
+        try checkAllocator(seed: seed) {
+            ArenaAllocator(
+                upstream: try PerThread(blockSize: 160, upstream: FixedBlockAllocator(blockSize: 160)))
+        }
+    }
+
+    @Test(arguments: 1...2)
     func compositionsOverAFailingUpstream(_ seed: UInt64) throws {
         let traits = AllocatorTraits.with {
             $0.refusesAtRandom = true
