@@ -57,7 +57,8 @@ public final class TieredAllocator<Upstream: Allocator> {
     @exclusivity(unchecked) @usableFromInline var recent: Unmanaged<FixedBlockAllocator<Upstream>>
     /// The usable bytes of blocks that came straight from upstream.
     @exclusivity(unchecked) @usableFromInline var direct = AddressTable<Int>()
-    // Unmanaged, since a reference that is loaded from memory would be retained for each use.
+    // Unmanaged, since a reference that is loaded from memory would be retained for each use. What is inlined elsewhere keeps
+    // `self`, and so the pools, to its end: else a caller's last use of it would be the load.
     @usableFromInline let tiers: UnsafeMutablePointer<Unmanaged<FixedBlockAllocator<Upstream>>>
     /// The pools, smallest blocks first: for their statistics.
     public let pools: [FixedBlockAllocator<Upstream>]
@@ -155,6 +156,7 @@ extension TieredAllocator where Upstream == SystemAllocator {
 extension TieredAllocator {
     @inlinable @inline(__always)
     public func tryAllocate(byteCount: Int, alignment: Int) -> UnsafeMutableRawBufferPointer? {
+        defer { _fixLifetime(self) }
         // As unsigned, a negative size is large.
         if UInt(bitPattern: byteCount) <= UInt(bitPattern: largest) {
             let pool = tiers[tier(of: byteCount)]
@@ -182,7 +184,8 @@ extension TieredAllocator {
 
     @inlinable @inline(__always)
     public func _deallocateIfOwned(_ pointer: UnsafeMutableRawPointer) -> Bool {
-        recent._withUnsafeGuaranteedRef { $0._deallocateIfOwned(pointer) } || deallocateElsewhere(pointer)
+        defer { _fixLifetime(self) }
+        return recent._withUnsafeGuaranteedRef { $0._deallocateIfOwned(pointer) } || deallocateElsewhere(pointer)
     }
 
     @inlinable @inline(__always)
@@ -246,6 +249,7 @@ extension TieredAllocator {
 
     @inlinable
     public func goodSize(for byteCount: Int, alignment: Int) -> Int {
+        defer { _fixLifetime(self) }
         if byteCount >= 0, byteCount <= largest {
             for tier in tier(of: byteCount)..<tierCount {
                 let size = tiers[tier]._withUnsafeGuaranteedRef { $0.serves(byteCount, alignment) ? $0.blockSize : 0 }
@@ -291,6 +295,7 @@ extension TieredAllocator: OwningAllocator, ResettableAllocator, SizeReportingAl
 
     @inlinable
     public func byteCount(of pointer: UnsafeRawPointer) -> Int {
+        defer { _fixLifetime(self) }
         if let pool = pool(of: pointer) { return pool._withUnsafeGuaranteedRef { $0.blockSize } }
         guard let byteCount = direct[UInt(bitPattern: pointer)] else {
             misuse("TieredAllocator", pointer, "is not of this allocator")

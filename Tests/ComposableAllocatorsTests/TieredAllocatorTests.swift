@@ -129,4 +129,51 @@ import Testing
         let text = String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
         #expect(text.contains("TieredAllocator: a request for a negative number of bytes (-3)"), "\(text)")
     }
+
+    /// In an optimised build a ladder could end at the start of its last call, which then wrote into its freed pools.
+    @Test func theLastCallKeepsTheLadder() throws {
+        let freed = FreedMemory()
+        try Self.freeLast(freed)
+        #expect(!freed.blocks.isEmpty)
+        #expect(freed.blocks.allSatisfy { $0.allSatisfy { $0 == 0 } })
+        for block in freed.blocks { block.deallocate() }
+    }
+
+    @inline(never)
+    private static func freeLast(_ freed: FreedMemory) throws {
+        let ladder = try TieredAllocator(blockSizes: [16, 64], upstream: LastSource(freed))
+        let block = try ladder.allocate(byteCount: 10)
+        block[0] = 1
+        ladder.deallocate(block.baseAddress!)
+    }
+}
+
+/// Blocks in place of what was freed just before.
+private final class FreedMemory {
+    var blocks: [UnsafeMutableBufferPointer<UInt8>] = []
+
+    func take() {
+        for byteCount in stride(from: 16, through: 1024, by: 16) {
+            for _ in 0..<3 {
+                let block = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: byteCount)
+                block.initialize(repeating: 0)
+                blocks.append(block)
+            }
+        }
+    }
+}
+
+/// Ends after the pools above it, and takes their memory.
+private final class LastSource: Allocator {
+    let freed: FreedMemory
+
+    init(_ freed: FreedMemory) { self.freed = freed }
+
+    deinit { freed.take() }
+
+    func allocate(byteCount: Int, alignment: Int) throws(AllocationError) -> UnsafeMutableRawBufferPointer {
+        try SystemAllocator().allocate(byteCount: byteCount, alignment: alignment)
+    }
+
+    func deallocate(_ pointer: UnsafeMutableRawPointer) { SystemAllocator().deallocate(pointer) }
 }
