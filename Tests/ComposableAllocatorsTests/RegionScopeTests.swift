@@ -47,6 +47,28 @@ import Testing
         #expect(source.live.isEmpty)
     }
 
+    @Test func aBlockOfBeforeDoesNotGrowIntoAScope() throws {
+        var region = Region(upstream: PageSource())
+        let allocator = region.unsafeAllocator
+        let old = try allocator.allocate(byteCount: 32)
+        // What a scope frees, its end frees again: a block of before must not have a part in it.
+        let grown = region.withCheckpoint { _ in allocator.resize(old.baseAddress!, byteCount: 512) }
+        #expect(grown == nil && allocator.byteCount(of: old.baseAddress!) == 32)
+        let next = try allocator.allocate(byteCount: 64)
+        #expect(next.baseAddress! >= old.baseAddress! + allocator.byteCount(of: old.baseAddress!))
+        #expect(allocator.brokenInvariant() == nil)
+
+        // Nor does freeing it move the region back beyond the scope, in a chunk with room and in a full one.
+        for byteCount in [64, allocator.statistics.freeBytes - 16] {
+            let block = try allocator.allocate(byteCount: byteCount)
+            region.withCheckpoint { _ in
+                allocator.deallocate(block)
+                #expect(allocator.brokenInvariant() == nil)
+            }
+            #expect(allocator.brokenInvariant() == nil)
+        }
+    }
+
     @Test func aScopeOfAnEmptyRegionGoesBackToTheFirstChunk() throws {
         let source = PageSource()
         var region = try Region(initialChunkSize: 256, maximumChunkSize: 256, upstream: source)

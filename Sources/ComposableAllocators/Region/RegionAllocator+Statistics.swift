@@ -44,7 +44,7 @@ extension RegionAllocator: MeasuredAllocator {
             next = chunk.pointee.next
         }
         if !metCurrent { return "the current chunk is not in the list" }
-        if let current, cursor < current.start || cursor > limit || limit != current.end {
+        if let current, cursor < current.start || cursor > limit + 1 || limit != current.end {
             return "I1: the cursor is outside the current chunk"
         }
         var serial = UInt.max
