@@ -63,7 +63,7 @@ func exercise(_ allocator: CAllocator, seed: UInt64, steps: Int) {
 @Suite struct CAllocatorTests {
     @Test(arguments: 1...3) func keepsMallocsPromises(seed: UInt64) throws {
         let counting = CountingAllocator()
-        let tables = [
+        let tables = try [
             CAllocator(counting), CAllocator(PlainAllocator()), CAllocator(SystemAllocator()),
             CAllocator(AnyAllocator(counting)), CAllocator(Synchronized(CountingAllocator())),
         ]
@@ -77,7 +77,7 @@ func exercise(_ allocator: CAllocator, seed: UInt64, steps: Int) {
 
     @Test func refusesAsCDoes() throws {
         let counting = CountingAllocator()
-        for table in [CAllocator(counting), CAllocator(PlainAllocator())] {
+        for table in try [CAllocator(counting), CAllocator(PlainAllocator())] {
             let context = table.context
             #expect(table.malloc(context, -1) == nil)
             #expect(table.malloc(context, .max) == nil)
@@ -123,8 +123,8 @@ func exercise(_ allocator: CAllocator, seed: UInt64, steps: Int) {
             }
         }
         let growing = Growing()
-        let table = CAllocator(growing)
-        // Making a table looks once whether the allocator keeps an account.
+        let table = try CAllocator(growing)
+        // Making a table asks for a block once, where the good size does not tell.
         growing.moves = 0
         let block = table.malloc(table.context, 10)!
         #expect(table.realloc(table.context, block, 4_000) == block)
@@ -140,7 +140,7 @@ func exercise(_ allocator: CAllocator, seed: UInt64, steps: Int) {
         do {
             let made = CountingAllocator()
             allocator = made
-            table = CAllocator(made)
+            table = try CAllocator(made)
         }
         #expect(allocator != nil)
         let block = table.malloc(table.context, 40)!
@@ -163,7 +163,7 @@ func exercise(_ allocator: CAllocator, seed: UInt64, steps: Int) {
     }
 
     @Test func countsFromManyThreads() throws {
-        let table = CAllocator(PlainAllocator())
+        let table = try CAllocator(PlainAllocator())
         let context = Address(pointer: table.context)
         onThreads(4) { thread in
             for count in 0..<5_000 { CAllocator.free(context.pointer, CAllocator.malloc(context.pointer, count % 100)) }
@@ -172,9 +172,114 @@ func exercise(_ allocator: CAllocator, seed: UInt64, steps: Int) {
         #expect(table.findLeaks() == LeakError(allocator: "PlainAllocator", blocks: 2, bytes: 100))
     }
 
+    /// Of the parts, only the small one keeps an account: a large block is known to the table alone.
+    @Test func countsWhereAPartKeepsNoAccount() throws {
+        let pool = try FixedBlockAllocator(blockSize: 64)
+        let table = try CAllocator(ThresholdAllocator(threshold: 64, small: pool, large: SystemAllocator()))
+        let context = table.context
+        let large = table.malloc(context, 1_000)
+        let usable = table.usableSize(context, large)
+        let leak = LeakError(
+            allocator: "ThresholdAllocator<FixedBlockAllocator<SystemAllocator>, SystemAllocator>", blocks: 1,
+            bytes: usable)
+        #expect(usable >= 1_000 && table.findLeaks() == leak)
+        #expect(throws: leak) { try table.invalidate() }
+        let small = table.malloc(context, 10)
+        #expect(table.findLeaks()?.blocks == 2 && table.findLeaks()?.bytes == usable + 64)
+        table.free(context, large)
+        #expect(table.findLeaks()?.blocks == 1 && table.findLeaks()?.bytes == 64)
+        // Across the threshold, and back.
+        let grown = table.realloc(context, small, 5_000)
+        #expect(table.findLeaks()?.blocks == 1 && table.findLeaks()?.bytes == table.usableSize(context, grown))
+        table.free(context, table.realloc(context, grown, 3))
+        #expect(table.findLeaks() == nil)
+        try table.invalidate()
+        #expect(pool.statistics.totalBlocks == 2)
+        try pool.close()
+    }
+
+    @Test(arguments: 1...3) func itsAccountIsExactAtEveryStep(seed: UInt64) throws {
+        let pool = try TieredAllocator(blockSizes: [32, 256])
+        for table in try [CAllocator(pool), CAllocator(PlainAllocator())] {
+            let context = table.context
+            var random = SeededRandom(seed: seed)
+            var live: [UnsafeMutableRawPointer] = []
+            for _ in 0..<2_000 {
+                let index = Int(random.next() % UInt64(max(live.count, 1)))
+                switch random.next() % 4 {
+                case 0 where !live.isEmpty: table.free(context, live.remove(at: index))
+                case 1 where !live.isEmpty:
+                    live[index] = table.realloc(context, live[index], Int(random.next() % 600))!
+                case 2: live.append(table.calloc(context, 3, Int(random.next() % 100))!)
+                default: live.append(table.malloc(context, Int(random.next() % 300))!)
+                }
+                let bytes = live.map { table.usableSize(context, $0) }.reduce(0, +)
+                let leak = table.findLeaks()
+                #expect((leak?.blocks ?? 0) == live.count && (leak?.bytes ?? 0) == bytes)
+            }
+            for pointer in live { table.free(context, pointer) }
+            try table.invalidate()
+        }
+        try pool.close()
+    }
+
+    @Test func blocksMadeAroundTheTableDoNotCount() throws {
+        let pool = try FixedBlockAllocator(blockSize: 32)
+        let own = try pool.allocate(byteCount: 32)
+        let table = try CAllocator(pool)
+        #expect(table.findLeaks() == nil)
+        let block = table.malloc(table.context, 8)
+        #expect(table.findLeaks()?.blocks == 1)
+        table.free(table.context, block)
+        try table.invalidate()
+        #expect(pool.findLeaks()?.blocks == 1)
+        pool.deallocate(own)
+        try pool.close()
+    }
+
+    @Test func refusesAnAllocatorThatNeverServesC() throws {
+        struct OfEight: Allocator, Sendable {
+            func allocate(byteCount: Int, alignment: Int) throws(AllocationError) -> UnsafeMutableRawBufferPointer {
+                throw AllocationError(
+                    allocator: "OfEight", byteCount: byteCount, alignment: alignment, reason: .tooLarge(limit: 8))
+            }
+            func deallocate(_ pointer: UnsafeMutableRawPointer) {}
+        }
+        func refusal(_ table: String, _ value: Int, _ requirement: String) -> ConfigurationError {
+            ConfigurationError(allocator: table, argument: "allocator", value: value, requirement: requirement)
+        }
+        let pool = try FixedBlockAllocator(blockSize: 24)
+        let ofPool = "an alignment that FixedBlockAllocator<SystemAllocator> offers (8 at most)"
+        #expect(throws: refusal("CAllocator", 16, ofPool)) { try CAllocator(pool) }
+        #expect(throws: refusal("CAllocator", 16, ofPool)) { try pool.withCAllocator { _ in } }
+        #expect(throws: refusal("CAllocator", 16, "an alignment that PerThread<SystemAllocator> offers (8 at most)")) {
+            try CAllocator(PerThread(blockSize: 24))
+        }
+        #expect(throws: ConfigurationError.self) {
+            try CAllocator(ThresholdAllocator(threshold: 24, small: pool, large: SystemAllocator()))
+        }
+        // What does not tell sizes has 16 bytes in front.
+        #expect(throws: refusal("CAllocator", 17, "a number of bytes that OfEight serves (8 at most)")) {
+            try CAllocator(OfEight())
+        }
+        // The secondary serves what the pool does not.
+        let table = try CAllocator(FallbackAllocator(primary: pool, secondary: SystemAllocator()))
+        table.free(table.context, table.malloc(table.context, 8))
+        try table.invalidate()
+        // An allocator that is exhausted now may serve later.
+        let exhausted = CountingAllocator()
+        exhausted.room = 0
+        let later = try CAllocator(exhausted)
+        #expect(later.malloc(later.context, 8) == nil)
+        exhausted.room = .max
+        later.free(later.context, later.malloc(later.context, 8))
+        try later.invalidate()
+        #expect(pool.statistics.totalBlocks == 0)
+    }
+
     @Test func aCallAfterTheEndTraps() async {
         await #expect(processExitsWith: .failure) {
-            let table = CAllocator(SystemAllocator())
+            let table = try CAllocator(SystemAllocator())
             try table.invalidate()
             try table.invalidate()
         }
@@ -212,7 +317,7 @@ func exercise(_ allocator: CAllocator, seed: UInt64, steps: Int) {
             }
         }
         let left = RegisteredCAllocator.reallocFunction(nil, 30)
-        #expect(throws: LeakError(allocator: "CountingAllocator", blocks: 1, bytes: 30)) {
+        #expect(throws: LeakError(allocator: "Synchronized<CountingAllocator>", blocks: 1, bytes: 30)) {
             try RegisteredCAllocator.unregister()
         }
         #expect(RegisteredCAllocator.isRegistered)
@@ -233,6 +338,28 @@ func exercise(_ allocator: CAllocator, seed: UInt64, steps: Int) {
         RegisteredCAllocator.free(RegisteredCAllocator.malloc(5))
         try RegisteredCAllocator.unregister()
         #expect(counting.statistics.totalBlocks == 2)
+    }
+
+    @Test func refusesWhatNeverServesCAndCountsItsOwn() throws {
+        let refusal = ConfigurationError(
+            allocator: "RegisteredCAllocator", argument: "allocator", value: 16,
+            requirement: "an alignment that PerThread<SystemAllocator> offers (8 at most)")
+        #expect(throws: refusal) { try RegisteredCAllocator.register(PerThread(blockSize: 24)) }
+        let pool = try FixedBlockAllocator(blockSize: 24)
+        #expect(throws: ConfigurationError.self) { try RegisteredCAllocator.registerUnchecked(pool) }
+        #expect(!RegisteredCAllocator.isRegistered)
+        let small = try FixedBlockAllocator(blockSize: 64)
+        let own = try small.allocate(byteCount: 64)
+        try RegisteredCAllocator.registerUnchecked(
+            ThresholdAllocator(threshold: 64, small: small, large: SystemAllocator()))
+        #expect(RegisteredCAllocator.findLeaks() == nil)
+        let large = RegisteredCAllocator.malloc(1_000)
+        #expect(RegisteredCAllocator.findLeaks()?.blocks == 1)
+        #expect(throws: LeakError.self) { try RegisteredCAllocator.unregister() }
+        RegisteredCAllocator.free(large)
+        try RegisteredCAllocator.unregister()
+        small.deallocate(own)
+        try small.close()
     }
 
     @Test func aBlockThatComesWithoutAnAllocatorTraps() async {

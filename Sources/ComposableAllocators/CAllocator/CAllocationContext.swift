@@ -2,16 +2,17 @@
 //
 // Layout of a block, where the allocator does not tell sizes: 16 bytes in which the usable size stands, then the block.
 //
-// The allocator's calls are closures made where its type is known, so that they are specialised for it: a method called
-// through a class or a witness table would not be. As constants of an object that is kept alive they are called, and hold
-// the allocator, without a retain.
+// The allocator's calls are closures made where its type is known, so that they are specialised for it: a method
+// called through a class or a witness table would not be. As constants of an object that is kept alive they are called,
+// and hold the allocator, without a retain.
 //
 // X1. `magic` is `CAllocationContext.validMagic` from the beginning until the context is invalidated.
-// X2. Where `counts` is set, `liveBlocks` and `liveBytes` are what C code has; else the allocator's own account tells. Which
-//     of the two is found by a block that is live for a moment: an allocator without an account reports no leak then.
+// X2. `liveBlocks` and `liveBytes` are what C code has through this context, in usable bytes. The allocator's own
+//     account is not asked: it may be one of a part only, and it may have blocks that are not C's.
 //
-// Cost: an indirect call over the allocator's own cost; where the allocator keeps no account and is shared, two atomic
-// additions. Thread-safety: that of the allocator; the counts are atomic where `isShared` says so.
+// Cost: an indirect call over the allocator's own cost, another that asks for a block's size, and the counting: plain
+// additions, or two atomic ones where `isShared`. Thread-safety: that of the allocator; the counts are atomic where
+// `isShared` says so.
 
 public import AllocatorCore
 import Synchronization
@@ -32,19 +33,20 @@ final class CAllocationContext {
     let allocator: any Allocator
     let resizable: (any ResizableAllocator)?
     let name: String
-    let counts: Bool
     let isShared: Bool
     let liveBlocks = Atomic<Int>(0)
     let liveBytes = Atomic<Int>(0)
 
     @inlinable
-    convenience init<A: Allocator>(_ allocator: A, isShared: Bool) {
-        self.init(
+    convenience init<A: Allocator>(
+        _ allocator: A, isShared: Bool, for table: String
+    ) throws(ConfigurationError) {
+        try self.init(
             tryAllocate: { allocator.tryAllocate(byteCount: $0, alignment: mallocAlignment) },
             deallocate: { allocator.deallocate($0) },
             byteCount: { allocator._byteCount(of: $0) },
             goodSize: { allocator.goodSize(for: $0, alignment: mallocAlignment) },
-            allocator: allocator, isShared: isShared)
+            allocator: allocator, isShared: isShared, for: table)
     }
 
     @usableFromInline
@@ -52,23 +54,46 @@ final class CAllocationContext {
         tryAllocate: @escaping (Int) -> UnsafeMutableRawBufferPointer?,
         deallocate: @escaping (UnsafeMutableRawPointer) -> Void,
         byteCount: @escaping (UnsafeMutableRawPointer) -> Int, goodSize: @escaping (Int) -> Int,
-        allocator: any Allocator, isShared: Bool
-    ) {
+        allocator: any Allocator, isShared: Bool, for table: String
+    ) throws(ConfigurationError) {
         self.tryAllocate = tryAllocate
         self.deallocate = deallocate
         self.byteCount = byteCount
         self.goodSize = goodSize
         prefix = allocator._tellsSizes ? 0 : CAllocationContext.prefixSize
         self.allocator = allocator
-        if let probe = tryAllocate(1) {
-            counts = allocator.findLeaks() == nil
-            deallocate(probe.baseAddress.unsafelyUnwrapped)
-        } else {
-            counts = true
-        }
         resizable = allocator as? any ResizableAllocator
         name = "\(type(of: allocator))"
         self.isShared = isShared
+        if let unsuitable = whyUnsuitable(table) { throw unsuitable }
+    }
+
+    /// What is wrong with an allocator that never serves the least of C's requests, or nil.
+    ///
+    /// A good size that is larger than the request shows that the allocator has a place for it. Only where it says no
+    /// more than the request itself, one block is allocated, and freed at once.
+    private func whyUnsuitable(_ table: String) -> ConfigurationError? {
+        let least = 1 + prefix
+        if goodSize(least) > least { return nil }
+        do throws(AllocationError) {
+            let block = try allocator.allocate(byteCount: least, alignment: mallocAlignment)
+            deallocate(block.baseAddress.unsafelyUnwrapped)
+            return nil
+        } catch {
+            let (value, requirement): (Int, String)
+            switch error.reason {
+            case .unsupportedAlignment(let limit):
+                (value, requirement) = (mallocAlignment, "an alignment that \(name) offers (\(limit) at most)")
+            case .invalidAlignment:
+                (value, requirement) = (mallocAlignment, "an alignment that \(name) offers")
+            case .tooLarge(let limit):
+                (value, requirement) = (least, "a number of bytes that \(name) serves (\(limit) at most)")
+            case .outOfMemory, .quotaExceeded:
+                // That may be otherwise when C code asks.
+                return nil
+            }
+            return ConfigurationError(allocator: table, argument: "allocator", value: value, requirement: requirement)
+        }
     }
 
     @inline(__always)
@@ -84,7 +109,6 @@ final class CAllocationContext {
 
     /// The blocks that are live, X2.
     func findLeaks() -> LeakError? {
-        if !counts { return allocator.findLeaks() }
         let blocks = liveBlocks.load(ordering: .relaxed)
         guard blocks != 0 else { return nil }
         return LeakError(allocator: name, blocks: blocks, bytes: liveBytes.load(ordering: .relaxed))
@@ -104,18 +128,18 @@ extension CAllocationContext {
         guard isServable(byteCount), let block = tryAllocate(byteCount &+ prefix) else { return nil }
         let base = block.baseAddress.unsafelyUnwrapped
         let usable = block.count &- prefix
-        if counts { account(1, prefix == 0 ? byteCountForC(base) : usable) }
-        if prefix == 0 { return base }
+        if prefix == 0 {
+            account(1, usableSize(base))
+            return base
+        }
+        account(1, usable)
         base.storeBytes(of: usable, as: Int.self)
         return base + prefix
     }
 
     func usableSize(_ pointer: UnsafeMutableRawPointer) -> Int {
-        prefix == 0 ? byteCountForC(pointer) : (pointer - prefix).loadUnaligned(as: Int.self)
+        prefix == 0 ? byteCount(pointer) : (pointer - prefix).loadUnaligned(as: Int.self)
     }
-
-    @inline(__always)
-    private func byteCountForC(_ pointer: UnsafeMutableRawPointer) -> Int { byteCount(pointer) }
 
     func goodSizeForC(_ byteCount: Int) -> Int {
         guard isServable(byteCount) else { return byteCount }
@@ -123,7 +147,7 @@ extension CAllocationContext {
     }
 
     func free(_ pointer: UnsafeMutableRawPointer) {
-        if counts { account(-1, -usableSize(pointer)) }
+        account(-1, -usableSize(pointer))
         deallocate(pointer - prefix)
     }
 
@@ -141,7 +165,7 @@ extension CAllocationContext {
         if byteCount <= usable, byteCount >= usable / 2 { return pointer }
         if let resizable, let block = resizable.resize(pointer - prefix, byteCount: byteCount + prefix) {
             if prefix != 0 { (pointer - prefix).storeBytes(of: block.count - prefix, as: Int.self) }
-            if counts { account(0, usableSize(pointer) - usable) }
+            account(0, usableSize(pointer) - usable)
             return pointer
         }
         // Making a block smaller never fails.

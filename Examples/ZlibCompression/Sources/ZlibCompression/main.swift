@@ -80,7 +80,7 @@ func run(_ side: Side, _ bytes: [UInt8]) throws -> Run {
     case .mallow:
         // What zlib asks for: states of 6 to 10 KiB, windows of 32 and 64 KiB, and tables of up to 128 KiB.
         let pool = try TieredAllocator(blockSizes: [1 << 13, 1 << 15, 1 << 16, 1 << 17], pageSize: 1 << 18)
-        let table = CAllocator(pool)
+        let table = try CAllocator(pool)
         let (time, compressed) = work(bytes, Hooks(table))
         let leak = table.findLeaks()
         if leak == nil {
@@ -101,9 +101,8 @@ if arguments.count == 3, arguments[0] == "--run", let side = Side(rawValue: argu
 } else {
     let path = inputPath(arguments.first)
     let bytes = read(path)
-    print(
-        "zlib \(String(cString: zlibVersion())): \(path), \(bytes.count) bytes in pieces of \(pieceSize), there and back"
-    )
+    let version = String(cString: zlibVersion())
+    print("zlib \(version): \(path), \(bytes.count) bytes in pieces of \(pieceSize), there and back")
     try compare(rounds: 5, arguments: [path])
     print("every piece came back byte for byte")
 }
