@@ -2,21 +2,22 @@
 //
 // Layout: an object with the allocator and the address of a lock. Invariant: I1. the allocator is touched by the thread
 // that holds the lock, and by no other; what it answers as constants (`_tellsOwn`, `_tellsSizes`) is asked without.
-// Cost: two atomic exchanges a call, about 10 ns where nobody waits (the standard Mutex takes a little more, and several times
-// as long where threads wait, since it hands itself over in the kernel). Thread-safe.
+// Cost: two atomic exchanges a call, about 10 ns where nobody waits (the standard Mutex takes a little more, and
+// several times as long where threads wait, since it hands itself over in the kernel). Thread-safe.
 
 public import AllocatorCore
 
 /// Makes any allocator thread-safe, and `Sendable`: each call holds a lock.
 ///
-/// For allocators that several threads use now and then, or that must keep one exact account for all of them. Where many
-/// threads allocate blocks of one size in a hurry, take ``PerThread``, which asks for a lock only once in a batch.
+/// For allocators that several threads use now and then, or that must keep one exact account for all of them. Where
+/// many threads allocate blocks of one size in a hurry, take ``PerThread``, which asks for a lock only once in a
+/// batch.
 ///
 /// Takes the allocator away from whoever made it, so that nobody can use it around the lock; that is checked by the
 /// compiler. Conforms to each capability that the allocator has. ``close()`` closes the allocator.
 ///
-/// A block may be freed by another thread than the one that allocated it. Not for use in a child of `fork`, in which the
-/// lock may be held by a thread that is no longer there.
+/// A block may be freed by another thread than the one that allocated it. Not for use in a child of `fork`, in which
+/// the lock may be held by a thread that is no longer there.
 public final class Synchronized<Base: Allocator>: Allocator, @unchecked Sendable {
     @usableFromInline let base: Base
     @usableFromInline let lock: SharedLock
@@ -33,11 +34,16 @@ public final class Synchronized<Base: Allocator>: Allocator, @unchecked Sendable
 
     /// Does several things with the allocator, with no other thread's call between them.
     ///
-    /// The closure must not let the allocator out, or a part of it that is a reference, such as an `upstream`: used without
-    /// the lock, that is a data race, which the compiler does not see. Nor may it call this object, which waits for itself
-    /// then. It should be short: other threads wait.
+    /// **Unchecked.** The caller promises that the closure does not let the allocator out, neither a copy of it nor a
+    /// part that is a reference, such as an `upstream`: used without the lock, that is a data race, which the compiler
+    /// does not see. Nor may the closure call this object, which waits for itself then, for ever. It should be short:
+    /// other threads wait.
+    ///
+    /// - Parameter body: gets the allocator for as long as it runs.
+    /// - Returns: what the closure returns.
+    /// - Throws: what the closure throws; the lock is let go.
     @inlinable @inline(__always)
-    public func withLock<Result: ~Copyable, Failure: Error>(
+    public func withLockUnchecked<Result: ~Copyable, Failure: Error>(
         _ body: (borrowing Base) throws(Failure) -> Result
     ) throws(Failure) -> Result {
         lock.acquire()
@@ -45,9 +51,10 @@ public final class Synchronized<Base: Allocator>: Allocator, @unchecked Sendable
         return try body(base)
     }
 
+    /// Allocates as the allocator behind the lock does, with nil in place of an error.
     @inlinable @inline(__always)
     public func tryAllocate(byteCount: Int, alignment: Int) -> UnsafeMutableRawBufferPointer? {
-        withLock { $0.tryAllocate(byteCount: byteCount, alignment: alignment) }
+        withLockUnchecked { $0.tryAllocate(byteCount: byteCount, alignment: alignment) }
     }
 
     /// Allocates as the allocator behind the lock does, and throws its errors.
@@ -58,20 +65,27 @@ public final class Synchronized<Base: Allocator>: Allocator, @unchecked Sendable
         return try base.allocate(byteCount: byteCount, alignment: alignment)
     }
 
+    /// Frees a block, whichever thread allocated it. Traps where the allocator behind the lock does.
     @inlinable @inline(__always)
     public func deallocate(_ pointer: UnsafeMutableRawPointer) {
-        withLock { $0.deallocate(pointer) }
+        withLockUnchecked { $0.deallocate(pointer) }
     }
 
+    /// What the allocator behind the lock says.
     @inlinable
     public func goodSize(for byteCount: Int, alignment: Int) -> Int {
-        withLock { $0.goodSize(for: byteCount, alignment: alignment) }
+        withLockUnchecked { $0.goodSize(for: byteCount, alignment: alignment) }
     }
 
+    /// What is live as of one moment, whichever thread allocated it; nil where nothing is, or where the allocator keeps
+    /// no account.
     public func findLeaks() -> LeakError? {
-        withLock { $0.findLeaks() }
+        withLockUnchecked { $0.findLeaks() }
     }
 
+    /// Closes the allocator behind the lock. It can be used again afterwards.
+    ///
+    /// - Throws: ``LeakError`` where blocks are live; nothing has changed then.
     public func close() throws(LeakError) {
         lock.acquire()
         defer { lock.release() }
@@ -79,59 +93,67 @@ public final class Synchronized<Base: Allocator>: Allocator, @unchecked Sendable
     }
 
     // I1: constants of the allocator.
+    /// Whether ``_deallocateIfOwned(_:)`` can tell: what the allocator says.
     @inlinable @inline(__always)
     public var _tellsOwn: Bool { base._tellsOwn }
 
+    /// Whether ``_byteCount(of:)`` can tell: what the allocator says.
     @inlinable @inline(__always)
     public var _tellsSizes: Bool { base._tellsSizes }
 
+    /// Asks the allocator, under the lock.
     @inlinable
     public func _owns(_ pointer: UnsafeRawPointer) -> Bool {
-        withLock { $0._owns(pointer) }
+        withLockUnchecked { $0._owns(pointer) }
     }
 
+    /// Frees the block if it is the allocator's, with no other thread's call between asking and freeing.
     @inlinable
     public func _deallocateIfOwned(_ pointer: UnsafeMutableRawPointer) -> Bool {
-        withLock { $0._deallocateIfOwned(pointer) }
+        withLockUnchecked { $0._deallocateIfOwned(pointer) }
     }
 
+    /// Asks the allocator, under the lock.
     @inlinable
     public func _byteCount(of pointer: UnsafeRawPointer) -> Int {
-        withLock { $0._byteCount(of: pointer) }
+        withLockUnchecked { $0._byteCount(of: pointer) }
     }
 }
 
 extension Synchronized: OwningAllocator where Base: OwningAllocator {
+    /// Whether the address is in memory of the allocator behind the lock.
     @inlinable
     public func owns(_ pointer: UnsafeRawPointer) -> Bool {
-        withLock { $0.owns(pointer) }
+        withLockUnchecked { $0.owns(pointer) }
     }
 }
 
 extension Synchronized: SizeReportingAllocator where Base: SizeReportingAllocator {
+    /// The usable bytes of a live block.
     @inlinable
     public func byteCount(of pointer: UnsafeRawPointer) -> Int {
-        withLock { $0.byteCount(of: pointer) }
+        withLockUnchecked { $0.byteCount(of: pointer) }
     }
 }
 
 extension Synchronized: ResizableAllocator where Base: ResizableAllocator {
+    /// Changes the size of a live block without moving it, or returns nil: nothing has changed then.
     @inlinable
     public func resize(_ pointer: UnsafeMutableRawPointer, byteCount: Int) -> UnsafeMutableRawBufferPointer? {
-        withLock { $0.resize(pointer, byteCount: byteCount) }
+        withLockUnchecked { $0.resize(pointer, byteCount: byteCount) }
     }
 }
 
 extension Synchronized: ResettableAllocator where Base: ResettableAllocator {
-    /// Frees every live block, whichever thread allocated it.
+    /// Frees every live block, whichever thread allocated it: no thread may use its own any more.
     public func freeAll() {
-        withLock { $0.freeAll() }
+        withLockUnchecked { $0.freeAll() }
     }
 }
 
 extension Synchronized: MeasuredAllocator where Base: MeasuredAllocator {
     /// The account as of one moment, exact also while other threads allocate.
     public var statistics: AllocatorStatistics {
-        withLock { $0.statistics }
+        withLockUnchecked { $0.statistics }
     }
 }

@@ -111,9 +111,9 @@ import Testing
                     block.storeBytes(of: ~UInt(bitPattern: block), toByteOffset: 24, as: UInt.self)
                     live.append(Address(pointer: block))
                 case 2 where !live.isEmpty:
-                    exchange.withLock { $0.blocks.append(live.removeLast()) }
+                    exchange.withLockUnchecked { $0.blocks.append(live.removeLast()) }
                 case 3:
-                    if let taken = exchange.withLock({ $0.blocks.popLast() }) { live.append(taken) }
+                    if let taken = exchange.withLockUnchecked({ $0.blocks.popLast() }) { live.append(taken) }
                 case _ where !live.isEmpty:
                     let block = live.remove(at: Int(random.next() % UInt64(live.count))).pointer
                     if block.load(as: UInt.self) != UInt(bitPattern: block)
@@ -125,9 +125,9 @@ import Testing
                 default: break
                 }
             }
-            exchange.withLock { $0.blocks += live }
+            exchange.withLockUnchecked { $0.blocks += live }
         }
-        let left = exchange.withLock { $0.blocks }
+        let left = exchange.withLockUnchecked { $0.blocks }
         #expect(Set(left).count == left.count)
         #expect(allocator.statistics.liveBlocks == left.count)
         #expect(allocator.statistics.peakBlocks >= left.count)
@@ -180,8 +180,8 @@ import Testing
             for _ in 0..<3 {
                 Thread {
                     while true {
-                        guard let job = work.withLock({ $0.jobs.popLast() }) else {
-                            if work.withLock({ $0.isOver }) { break }
+                        guard let job = work.withLockUnchecked({ $0.jobs.popLast() }) else {
+                            if work.withLockUnchecked({ $0.isOver }) { break }
                             sched_yield()
                             continue
                         }
@@ -198,7 +198,7 @@ import Testing
                     let allocator = try! PerThread(blockSize: 64, blocksPerMagazine: 4, upstream: upstream)
                     let finished = DispatchSemaphore(value: 0)
                     for _ in 0..<3 {
-                        work.withLock {
+                        work.withLockUnchecked {
                             $0.jobs.append {
                                 let blocks = (0..<20).map { _ in try! allocator.allocate(byteCount: 64) }
                                 for block in blocks { allocator.deallocate(block) }
@@ -211,7 +211,7 @@ import Testing
                 }
                 #expect(ended.wait(timeout: .now() + 10) == .success)
             }
-            work.withLock { $0.isOver = true }
+            work.withLockUnchecked { $0.isOver = true }
             for _ in 0..<3 { done.wait() }
         }
     }

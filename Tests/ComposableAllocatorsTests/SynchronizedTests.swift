@@ -95,7 +95,7 @@ struct Address: @unchecked Sendable, Hashable {
         let statistics = allocator.statistics
         #expect(statistics.liveBlocks == 0 && statistics.liveBytes == 0 && statistics.totalBlocks > 8_000)
         try allocator.close()
-        #expect(allocator.withLock { $0.closings } == 1)
+        #expect(allocator.withLockUnchecked { $0.closings } == 1)
     }
 
     @Test func aBlockMayBeFreedByAnotherThread() async throws {
@@ -138,7 +138,7 @@ struct Address: @unchecked Sendable, Hashable {
         _ = try allocator.allocate(byteCount: 1)
         allocator.freeAll()
         #expect(allocator.statistics.liveBlocks == 0)
-        allocator.withLock { $0.room = 10 }
+        allocator.withLockUnchecked { $0.room = 10 }
         #expect(throws: AllocationError.self) { try allocator.allocate(byteCount: 11) }
         #expect(allocator.tryAllocate(byteCount: 11, alignment: 16) == nil)
         #expect(!Synchronized(SystemAllocator())._tellsOwn)
@@ -148,7 +148,7 @@ struct Address: @unchecked Sendable, Hashable {
         let allocator = Synchronized(CountingAllocator())
         onThreads(4) { _ in
             for _ in 0..<1_000 {
-                let (before, after) = allocator.withLock { base -> (Int, Int) in
+                let (before, after) = allocator.withLockUnchecked { base -> (Int, Int) in
                     let before = base.statistics.totalBlocks
                     for _ in 0..<3 { base.deallocate(try! base.allocate(byteCount: 8)) }
                     return (before, base.statistics.totalBlocks)
@@ -162,7 +162,9 @@ struct Address: @unchecked Sendable, Hashable {
     @Test func letsTheLockGoWhereTheClosureThrows() {
         struct Failure: Error {}
         let allocator = Synchronized(SystemAllocator())
-        #expect(throws: Failure.self) { try allocator.withLock { (_) throws(Failure) -> Void in throw Failure() } }
-        #expect(allocator.withLock { _ in 1 } == 1)
+        #expect(throws: Failure.self) {
+            try allocator.withLockUnchecked { (_) throws(Failure) -> Void in throw Failure() }
+        }
+        #expect(allocator.withLockUnchecked { _ in 1 } == 1)
     }
 }
