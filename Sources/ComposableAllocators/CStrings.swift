@@ -1,5 +1,6 @@
-// Strings and bytes for C code, in memory of any allocator. Cost: one allocation and one copy; a string whose UTF-8 is not
-// at hand (one that came from Objective-C) is encoded twice, to measure and to copy.
+// Strings and bytes for C code, in memory of any allocator. Cost: one allocation and one copy; a string whose UTF-8 is
+// not at hand (one that came from Objective-C) is encoded twice, to measure and to copy. Thread-safety: that of the
+// allocator.
 
 public import AllocatorCore
 
@@ -54,7 +55,10 @@ extension Allocator where Self: ~Copyable {
         try allocate(copying: bytes)
     }
 
-    /// Allocates a copy of bytes.
+    /// Allocates a copy of the bytes of a span.
+    ///
+    /// - Returns: a buffer of exactly as many bytes; free it with `deallocate(_:)`. Of no bytes, too, there is a block.
+    /// - Throws: ``AllocationError``.
     @inlinable
     public borrowing func makeBytes(_ bytes: RawSpan) throws(AllocationError) -> UnsafeMutableBufferPointer<UInt8> {
         let copy = try allocate(UInt8.self, count: bytes.byteCount)
@@ -62,7 +66,10 @@ extension Allocator where Self: ~Copyable {
         return copy
     }
 
-    /// Allocates a copy of bytes.
+    /// Allocates a copy of the bytes of a span.
+    ///
+    /// - Returns: a buffer of exactly as many bytes; free it with `deallocate(_:)`. Of no bytes, too, there is a block.
+    /// - Throws: ``AllocationError``.
     @inlinable
     public borrowing func makeBytes(_ bytes: Span<UInt8>) throws(AllocationError) -> UnsafeMutableBufferPointer<UInt8> {
         try makeBytes(bytes.bytes)

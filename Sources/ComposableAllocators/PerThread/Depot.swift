@@ -1,5 +1,5 @@
-// What the threads of one `PerThread` allocator share: upstream, and magazines of blocks that are on their way from threads
-// that free to threads that allocate. Everything here is under one lock, taken once for a magazine of blocks.
+// What the threads of one `PerThread` allocator share: upstream, and magazines of blocks that are on their way from
+// threads that free to threads that allocate. Everything here is under one lock, taken once for a magazine of blocks.
 //
 // D1. `full` is a list of `fullCount` full magazines, `empty` one of `emptyCount` empty ones. `partial` holds
 //     `partialCount` blocks of threads that ended; it is nil where there are none and none were.
@@ -73,8 +73,8 @@ final class Depot<Upstream: Allocator>: AnyDepot {
         if emptyCount < limit { push(magazine, on: &empty, &emptyCount) } else { destroy(magazine) }
     }
 
-    /// Gives a magazine's blocks back to upstream. Their marks stay: a double free is found for as long as upstream does
-    /// not use the memory.
+    /// Gives a magazine's blocks back to upstream. Their marks stay: a double free is found for as long as upstream
+    /// does not use the memory.
     private func giveBack(_ magazine: Magazine, _ count: Int) {
         for block in 0..<count { giveBack(UnsafeMutableRawPointer(bitPattern: magazine[block])!) }
     }
@@ -293,8 +293,8 @@ final class Depot<Upstream: Allocator>: AnyDepot {
         SystemAllocator().deallocate(UnsafeMutableRawPointer(cache))
     }
 
-    /// Gives every block that is not live back to upstream and frees all records; what threads still have in their tables
-    /// is of an old generation then. The lock is held.
+    /// Gives every block that is not live back to upstream and frees all records; what threads still have in their
+    /// tables is of an old generation then. The lock is held.
     func dismissAll() {
         notePeak(nil)
         while let cache = caches {

@@ -4,7 +4,8 @@ import AllocatorCore
 import Synchronization
 
 extension PerThread {
-    /// What is wrong with the records, or nil where nothing is. For a moment at which no other thread uses the allocator.
+    /// What is wrong with the records, or nil where nothing is. For a moment at which no other thread uses the
+    /// allocator.
     package func brokenInvariant() -> String? {
         depot.lock.acquire()
         defer { depot.lock.release() }

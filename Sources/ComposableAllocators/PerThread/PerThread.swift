@@ -5,8 +5,9 @@
 // exchange each time. Full and empty magazines are exchanged at the depot (Depot.swift), which has upstream behind it.
 // A block that another thread allocated goes into the magazine of the thread that frees it.
 //
-// Cost: a hit is a thread-local load, three dependent loads after it and some stores; no atomic read-modify-write, no lock.
-// Thread-safety: all of it; closing is for a moment at which no other thread uses the allocator, but threads may end then.
+// Cost: a hit is a thread-local load, three dependent loads after it and some stores; no atomic read-modify-write, no
+// lock. Thread-safety: all of it; closing is for a moment at which no other thread uses the allocator, but threads may
+// end then.
 
 public import AllocatorCore
 public import CMallowShims
@@ -15,18 +16,18 @@ public import Synchronization
 /// A pool of blocks of one size for many threads, each of which has a few of its own.
 ///
 /// Use it where several threads allocate and free blocks of one size all the time: it scales with the threads, where
-/// ``Synchronized`` makes them wait for each other. It is no use for a few blocks: a thread keeps up to two magazines of
-/// free ones, which others see only when it gives them up. Where upstream is exhausted, a thread does not get what
+/// ``Synchronized`` makes them wait for each other. It is no use for a few blocks: a thread keeps up to two magazines
+/// of free ones, which others see only when it gives them up. Where upstream is exhausted, a thread does not get what
 /// others keep.
 ///
 /// Upstream is used under a lock, need not be thread-safe, and belongs to this object: ``close()`` closes it. A
 /// ``FixedBlockAllocator`` with the same block size serves best. Live blocks are upstream's when this object is
 /// deinitialised: a pool gives their memory back with itself, malloc does not.
 ///
-/// **Misuse.** A double free traps while the block is in a magazine or in the depot: its first word is marked then with a
-/// secret. An address that is not aligned traps. Any other foreign pointer is found when its magazine goes back to an
-/// upstream that knows its own (``OwningAllocator``); until then it may be handed out again. A block that was written to
-/// after it was freed loses its mark, and with it the check.
+/// **Misuse.** A double free traps while the block is in a magazine or in the depot: its first word is marked then
+/// with a secret. An address that is not aligned traps. Any other foreign pointer is found when its magazine goes back
+/// to an upstream that knows its own (``OwningAllocator``); until then it may be handed out again. A block that was
+/// written to after it was freed loses its mark, and with it the check.
 ///
 /// Not for use in a child of `fork` of a program with several threads. The idea is from the slab allocator of Solaris
 /// (Bonwick and Adams, 2001).
@@ -49,8 +50,8 @@ public final class PerThread<Upstream: Allocator>: @unchecked Sendable {
     /// - Parameters:
     ///   - blockSize: bytes of a block, at least 8 and a multiple of `alignment`; larger requests throw.
     ///   - alignment: a power of two; nil stands for the largest up to 16 that `blockSize` is a multiple of.
-    ///   - blocksPerMagazine: how many blocks a thread exchanges at once; nil stands for 64, and fewer where they would be
-    ///     more than 32 KiB.
+    ///   - blocksPerMagazine: how many blocks a thread exchanges at once; nil stands for 64, and fewer where they
+    ///     would be more than 32 KiB.
     ///   - upstream: where blocks come from; it is this object's from now on.
     /// - Throws: ``ConfigurationError``, which names the argument.
     public init(
@@ -152,6 +153,8 @@ public final class PerThread<Upstream: Allocator>: @unchecked Sendable {
 }
 
 extension PerThread: SizeReportingAllocator, ResizableAllocator, MeasuredAllocator {
+    /// Allocates a block as ``allocate(byteCount:alignment:)`` does, with nil in place of an error. Traps where the
+    /// size is negative.
     @inlinable @inline(__always)
     public func tryAllocate(byteCount: Int, alignment: Int) -> UnsafeMutableRawBufferPointer? {
         // As unsigned, a negative size is large.
@@ -168,6 +171,14 @@ extension PerThread: SizeReportingAllocator, ResizableAllocator, MeasuredAllocat
         return UnsafeMutableRawBufferPointer(start: block, count: blockSize)
     }
 
+    /// Allocates a block of ``blockSize`` bytes, from what this thread keeps, else from the depot or upstream.
+    ///
+    /// - Parameters:
+    ///   - byteCount: at most ``blockSize``; a negative number traps.
+    ///   - alignment: a power of two, at most ``alignment``.
+    /// - Throws: ``AllocationError`` where the request does not fit a block, or upstream has none. Nothing has changed
+    ///   then.
+    /// - Complexity: O(1); once in a magazine of blocks, an exchange under the lock.
     @inlinable @inline(__always)
     public func allocate(byteCount: Int, alignment: Int) throws(AllocationError) -> UnsafeMutableRawBufferPointer {
         guard let block = tryAllocate(byteCount: byteCount, alignment: alignment) else {
@@ -178,6 +189,10 @@ extension PerThread: SizeReportingAllocator, ResizableAllocator, MeasuredAllocat
         return block
     }
 
+    /// Frees a block, whichever thread allocated it: this thread keeps it. Traps on the misuse that is found: see
+    /// ``PerThread``.
+    ///
+    /// - Complexity: O(1); once in a magazine of blocks, an exchange under the lock.
     @inlinable @inline(__always)
     public func deallocate(_ pointer: UnsafeMutableRawPointer) {
         let address = UInt(bitPattern: pointer)
@@ -195,23 +210,26 @@ extension PerThread: SizeReportingAllocator, ResizableAllocator, MeasuredAllocat
         }
     }
 
+    /// ``blockSize`` for what a block can hold, else the request itself. Takes no lock.
     @inlinable
     public func goodSize(for byteCount: Int, alignment: Int) -> Int {
         byteCount <= blockSize && isPowerOfTwo(alignment) && alignment <= self.alignment ? blockSize : byteCount
     }
 
+    /// ``blockSize``, for every block. Takes no lock.
     @inlinable @inline(__always)
     public func byteCount(of pointer: UnsafeRawPointer) -> Int { blockSize }
 
-    /// Succeeds for all that a block can hold.
+    /// Succeeds for all that a block can hold, and returns nil for more. Takes no lock; traps where the size is
+    /// negative.
     @inlinable
     public func resize(_ pointer: UnsafeMutableRawPointer, byteCount: Int) -> UnsafeMutableRawBufferPointer? {
         if byteCount < 0 { negativeByteCount("PerThread", byteCount) }
         return byteCount <= blockSize ? UnsafeMutableRawBufferPointer(start: pointer, count: blockSize) : nil
     }
 
-    /// The account: exact where no other thread allocates or frees at the moment. The peak is exact where one thread uses
-    /// the allocator; each further one can make it too high by as many blocks as it may keep.
+    /// The account: exact where no other thread allocates or frees at the moment. The peak is exact where one thread
+    /// uses the allocator; each further one can make it too high by as many blocks as it may keep.
     public var statistics: AllocatorStatistics {
         depot.lock.acquire()
         defer { depot.lock.release() }
@@ -249,7 +267,9 @@ extension PerThread: OwningAllocator where Upstream: OwningAllocator {
 }
 
 extension PerThread where Upstream == SystemAllocator {
-    /// Makes an allocator whose blocks come from the system's malloc.
+    /// Makes an allocator whose blocks come from the system's malloc. The arguments are those of the other initialiser.
+    ///
+    /// - Throws: ``ConfigurationError``, which names the argument.
     public convenience init(
         blockSize: Int, alignment: Int? = nil, blocksPerMagazine: Int? = nil
     ) throws(ConfigurationError) {

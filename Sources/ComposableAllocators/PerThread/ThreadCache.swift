@@ -3,10 +3,10 @@
 //     magazine:  block, block, …  (`capacity` words)  | link to the next magazine, while in the depot
 //
 // M1. `spare` is empty or full. `loaded` holds `count` blocks.
-// M2. Every block in a magazine, here or in the depot, carries its mark in its first word: address ^ secret. No live block
-//     carries it: it is cleared as the block is handed out.
-// M3. The owner thread alone writes a cache, except where the allocator is closed or deinitialised, when nobody uses it. The
-//     counters are atomic because others read them for statistics; a relaxed load and store are plain moves.
+// M2. Every block in a magazine, here or in the depot, carries its mark in its first word: address ^ secret. No live
+//     block carries it: it is cleared as the block is handed out.
+// M3. The owner thread alone writes a cache, except where the allocator is closed or deinitialised, when nobody uses
+//     it. The counters are atomic because others read them for statistics; a relaxed load and store are plain moves.
 // M4. `low` is the least that `count` was since the magazines last changed places, and `settledLow` the least that both
 //     magazines held together before that, since the last exchange with the depot: so the most that were live is known.
 

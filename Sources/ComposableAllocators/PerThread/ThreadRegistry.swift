@@ -1,13 +1,14 @@
 // How a thread finds its caches, and how they are given back when it ends.
 //
-// A thread has one table (CMallowShims), found through a thread-local slot: by an allocator's index, a generation and the
-// thread's cache. Indices are used again, generations never: an entry whose generation is not the allocator's is of one
-// that is gone, or that was closed, and its cache is not touched.
+// A thread has one table (CMallowShims), found through a thread-local slot: by an allocator's index, a generation and
+// the thread's cache. Indices are used again, generations never: an entry whose generation is not the allocator's is
+// of one that is gone, or that was closed, and its cache is not touched.
 //
 // T1. A table is read and written by its thread alone.
 // T2. The registry's lock is held for a look-up only, never while an allocator or a depot is called: an allocator's
 //     upstream may itself be one of these. It retains the depot, so that a thread that ends may outlive the allocator.
-// T3. A depot frees caches only under its lock and with a change of its generation, which a thread that ends checks there.
+// T3. A depot frees caches only under its lock and with a change of its generation, which a thread that ends checks
+//     there.
 
 import CMallowShims
 import Synchronization
