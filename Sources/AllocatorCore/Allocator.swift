@@ -66,6 +66,14 @@ public protocol Allocator: ~Copyable {
     var _tellsSizes: Bool { get }
     /// The usable bytes of a live block; only asked where `_tellsSizes`.
     borrowing func _byteCount(of pointer: UnsafeRawPointer) -> Int
+
+    // What combinators ask when they are made, to see whether their parts share memory.
+
+    /// The objects in whose memory blocks of this allocator may lie: itself, if it is an object, and those of its upstreams
+    /// and parts. Never changes. A value type that forwards to an object names it here, and in `_owners`.
+    var _sources: [ObjectIdentifier] { get }
+    /// The objects for all of whose blocks ``_owns(_:)`` is true: among `_sources`.
+    var _owners: [ObjectIdentifier] { get }
 }
 
 extension Allocator where Self: ~Copyable {
@@ -101,6 +109,16 @@ extension Allocator where Self: ~Copyable {
 
     @inlinable
     public borrowing func _byteCount(of pointer: UnsafeRawPointer) -> Int { 0 }
+
+    public var _sources: [ObjectIdentifier] { [] }
+
+    public var _owners: [ObjectIdentifier] { [] }
+}
+
+extension Allocator where Self: AnyObject {
+    public var _sources: [ObjectIdentifier] { [ObjectIdentifier(self)] }
+
+    public var _owners: [ObjectIdentifier] { [ObjectIdentifier(self)] }
 }
 
 extension Allocator where Self: ~Copyable {

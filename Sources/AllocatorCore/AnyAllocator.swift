@@ -53,4 +53,8 @@ public struct AnyAllocator: Allocator {
 
     @inlinable
     public func _byteCount(of pointer: UnsafeRawPointer) -> Int { base._byteCount(of: pointer) }
+
+    public var _sources: [ObjectIdentifier] { base._sources }
+
+    public var _owners: [ObjectIdentifier] { base._owners }
 }

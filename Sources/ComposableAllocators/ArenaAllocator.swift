@@ -135,6 +135,10 @@ extension ArenaAllocator: MeasuredAllocator, ResettableAllocator, SizeReportingA
     }
 
     public func findLeaks() -> LeakError? { leakInStatistics(of: "ArenaAllocator") }
+
+    // Out of line, and asked by combinators alone: see `identity`.
+    @inline(never)
+    public var _sources: [ObjectIdentifier] { [ObjectIdentifier(self)] + upstream._sources }
 }
 
 extension ArenaAllocator: ResizableAllocator where Upstream: ResizableAllocator {

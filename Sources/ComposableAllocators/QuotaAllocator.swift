@@ -16,7 +16,8 @@ public import AllocatorCore
 ///
 /// Beyond the limit a request throws `.quotaExceeded`, and nothing is lost. Where upstream cannot tell the size of a block
 /// each block has a prefix of 8 bytes (beyond an alignment of 8, as many as the alignment), which is not counted; then
-/// a double free and a foreign pointer trap here, otherwise upstream. Not thread-safe.
+/// a double free and a foreign pointer trap here, otherwise upstream. A block that upstream gave to somebody else traps here
+/// only where it has more bytes than are live. Not thread-safe.
 public final class QuotaAllocator<Upstream: Allocator> {
     public let upstream: Upstream
     @exclusivity(unchecked) @usableFromInline var account = BlockAccount()
@@ -86,6 +87,9 @@ extension QuotaAllocator: MeasuredAllocator, SizeReportingAllocator {
     public func deallocate(_ pointer: UnsafeMutableRawPointer) {
         if upstream._tellsSizes {
             let usable = upstream._byteCount(of: pointer)
+            if usable >= account.liveBytes, usable > account.liveBytes || account.liveBlocks <= 0 {
+                freedTooMuch(pointer)
+            }
             upstream.deallocate(pointer)
             account.remove(byteCount: usable)
         } else {
@@ -123,6 +127,10 @@ extension QuotaAllocator: MeasuredAllocator, SizeReportingAllocator {
     // upstream must know.
     @inlinable @inline(__always)
     public var _tellsOwn: Bool { upstream._tellsOwn && upstream._tellsSizes }
+
+    public var _sources: [ObjectIdentifier] { [ObjectIdentifier(self)] + upstream._sources }
+
+    public var _owners: [ObjectIdentifier] { [ObjectIdentifier(self)] + upstream._owners }
 
     @inlinable @inline(__always)
     public func _owns(_ pointer: UnsafeRawPointer) -> Bool { upstream._owns(pointer) }
@@ -225,6 +233,11 @@ extension QuotaAllocator {
         }
         account.enter(byteCount: usable)
         return UnsafeMutableRawBufferPointer(start: base + offset, count: usable)
+    }
+
+    @usableFromInline @inline(never)
+    func freedTooMuch(_ pointer: UnsafeRawPointer) -> Never {
+        misuse("QuotaAllocator", pointer, "is not of this allocator: less is live than its block has")
     }
 
     @usableFromInline @inline(never)

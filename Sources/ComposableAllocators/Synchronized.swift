@@ -1,7 +1,8 @@
 // Any allocator, behind a lock.
 //
 // Layout: an object with the allocator and the address of a lock. Invariant: I1. the allocator is touched by the thread
-// that holds the lock, and by no other; what it answers as constants (`_tellsOwn`, `_tellsSizes`) is asked without.
+// that holds the lock, and by no other; what it answers as constants (`_tellsOwn`, `_sources` and the like) is asked
+// without.
 // Cost: two atomic exchanges a call, about 10 ns where nobody waits (the standard Mutex takes a little more, and
 // several times as long where threads wait, since it hands itself over in the kernel). Thread-safe.
 
@@ -100,6 +101,10 @@ public final class Synchronized<Base: Allocator>: Allocator, @unchecked Sendable
     /// Whether ``_byteCount(of:)`` can tell: what the allocator says.
     @inlinable @inline(__always)
     public var _tellsSizes: Bool { base._tellsSizes }
+
+    public var _sources: [ObjectIdentifier] { [ObjectIdentifier(self)] + base._sources }
+
+    public var _owners: [ObjectIdentifier] { [ObjectIdentifier(self)] + base._owners }
 
     /// Asks the allocator, under the lock.
     @inlinable

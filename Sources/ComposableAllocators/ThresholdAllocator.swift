@@ -12,7 +12,8 @@ public import AllocatorCore
 ///
 /// A free finds its side however the parts are composed: by asking `small` whether the block is its own, else `large`; where
 /// neither can tell, each block gets a word in front that says it, and the parts serve 8 bytes more (or, beyond an alignment
-/// of 8, as many bytes as the alignment).
+/// of 8, as many bytes as the alignment). So it is, too, where parts share memory so that neither's answer is to be relied
+/// on, as a pool and an arena over the same pool do.
 ///
 /// Thread-safe and `Sendable` if both parts are. It can own, report sizes, resize and free all where both parts can. Errors
 /// and traps are the parts'. The idea is the `Segregator` of D's `std.experimental.allocator`.
@@ -80,18 +81,25 @@ extension ThresholdAllocator: Allocator {
             : parts.goodSize(of: parts.second, for: byteCount, alignment: alignment)
     }
 
+    /// What is live in both parts. Where neither part can tell its own blocks, the words in front of the blocks are left out,
+    /// which is exact for alignments up to 8; beyond, the bytes are too many by what the alignment takes. What is live in a
+    /// part is all that is, whoever allocated it: where one part is the other's upstream, what the other holds is counted
+    /// too, also when it is free, and ``close()`` may succeed although this finds a leak.
     public func findLeaks() -> LeakError? { parts.findLeaks() }
 
-    /// Closes both parts, or none where either leaks.
+    /// Closes both parts, or none where either leaks. Where they share an upstream, or one is the other's, a part without
+    /// leaks is closed first, since what it gives back may be all that is live in the other.
     public func close() throws(LeakError) { try parts.close() }
 
-    @inlinable @inline(__always)
-    public var _tellsOwn: Bool { parts.first._tellsOwn && parts.second._tellsOwn }
+    public var _sources: [ObjectIdentifier] { parts.first._sources + parts.second._sources }
+
+    public var _owners: [ObjectIdentifier] { parts.first._owners + parts.second._owners }
 
     @inlinable @inline(__always)
-    public func _owns(_ pointer: UnsafeRawPointer) -> Bool {
-        parts.first._owns(pointer) || parts.second._owns(pointer)
-    }
+    public var _tellsOwn: Bool { parts.tellsOwn }
+
+    @inlinable @inline(__always)
+    public func _owns(_ pointer: UnsafeRawPointer) -> Bool { parts.owns(pointer) }
 
     @inlinable @inline(__always)
     public func _deallocateIfOwned(_ pointer: UnsafeMutableRawPointer) -> Bool { parts.deallocateIfOwned(pointer) }
@@ -124,8 +132,5 @@ extension ThresholdAllocator: ResizableAllocator where Small: ResizableAllocator
 
 extension ThresholdAllocator: ResettableAllocator where Small: ResettableAllocator, Large: ResettableAllocator {
     @inlinable
-    public func freeAll() {
-        parts.first.freeAll()
-        parts.second.freeAll()
-    }
+    public func freeAll() { parts.freeAll() }
 }

@@ -259,6 +259,13 @@ extension TieredAllocator {
         return upstream.goodSize(for: byteCount, alignment: alignment)
     }
 
+    public var _sources: [ObjectIdentifier] {
+        // The blocks of the tiers' pools lie in upstream's memory.
+        [ObjectIdentifier(self)] + pools.map { ObjectIdentifier($0) } + upstream._sources
+    }
+
+    public var _owners: [ObjectIdentifier] { [ObjectIdentifier(self)] + pools.map { ObjectIdentifier($0) } }
+
     /// What is live in the tiers, and what came straight from upstream.
     public func findLeaks() -> LeakError? {
         var leak = LeakError(allocator: "TieredAllocator", blocks: direct.count, bytes: 0)

@@ -67,6 +67,10 @@ public struct UnretainedAllocator<Base: AnyObject & Allocator>: Allocator {
     public func _byteCount(of pointer: UnsafeRawPointer) -> Int {
         base._withUnsafeGuaranteedRef { $0._byteCount(of: pointer) }
     }
+
+    public var _sources: [ObjectIdentifier] { base._withUnsafeGuaranteedRef { $0._sources } }
+
+    public var _owners: [ObjectIdentifier] { base._withUnsafeGuaranteedRef { $0._owners } }
 }
 
 extension UnretainedAllocator: OwningAllocator where Base: OwningAllocator {

@@ -61,4 +61,6 @@ final class Holder<A: Allocator & ~Copyable>: Allocator, NamedHolder {
     func _deallocateIfOwned(_ pointer: UnsafeMutableRawPointer) -> Bool { base._deallocateIfOwned(pointer) }
     var _tellsSizes: Bool { base._tellsSizes }
     func _byteCount(of pointer: UnsafeRawPointer) -> Int { base._byteCount(of: pointer) }
+    var _sources: [ObjectIdentifier] { base._sources }
+    var _owners: [ObjectIdentifier] { base._owners }
 }

@@ -95,6 +95,8 @@ extension FailingAllocator: Allocator {
     }
 
     public func findLeaks() -> LeakError? { blocks.leak(of: "FailingAllocator") }
+
+    public var _sources: [ObjectIdentifier] { [ObjectIdentifier(self)] + upstream._sources }
 }
 
 extension FailingAllocator: OwningAllocator, SizeReportingAllocator, ResettableAllocator, MeasuredAllocator {

@@ -61,6 +61,8 @@ extension RecordingAllocator: Allocator {
 
     public func findLeaks() -> LeakError? { blocks.leak(of: "RecordingAllocator") }
 
+    public var _sources: [ObjectIdentifier] { [ObjectIdentifier(self)] + upstream._sources }
+
     public func close() throws(LeakError) {
         trace.operations.append(.close)
         if let leak = findLeaks() { throw leak }

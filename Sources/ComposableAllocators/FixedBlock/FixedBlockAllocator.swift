@@ -306,6 +306,8 @@ extension FixedBlockAllocator: OwningAllocator, ResettableAllocator, ResizableAl
 
     public func findLeaks() -> LeakError? { leakInStatistics(of: "FixedBlockAllocator") }
 
+    public var _sources: [ObjectIdentifier] { [ObjectIdentifier(self)] + upstream._sources }
+
     /// Gives all pages back where no block is live; throws ``LeakError`` and changes nothing where one is.
     public func close() throws(LeakError) {
         if let leak = findLeaks() { throw leak }

@@ -236,6 +236,10 @@ extension PerThread: SizeReportingAllocator, ResizableAllocator, MeasuredAllocat
         return depot.statistics
     }
 
+    public var _sources: [ObjectIdentifier] { [ObjectIdentifier(self)] + depot.upstream._sources }
+
+    public var _owners: [ObjectIdentifier] { [ObjectIdentifier(self)] + depot.upstream._owners }
+
     /// The live blocks, or, where there are none, those of upstream that others have; exact as ``statistics`` is.
     public func findLeaks() -> LeakError? {
         depot.lock.acquire()

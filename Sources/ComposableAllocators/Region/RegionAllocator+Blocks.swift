@@ -163,6 +163,8 @@ extension RegionAllocator: OwningAllocator, ResettableAllocator, ResizableAlloca
 
     public func findLeaks() -> LeakError? { leakInStatistics(of: "RegionAllocator") }
 
+    public var _sources: [ObjectIdentifier] { [ObjectIdentifier(self)] + upstream._sources }
+
     public func close() throws(LeakError) {
         if let leak = findLeaks() { throw leak }
         releaseAll()

@@ -51,6 +51,8 @@ extension TrackingAllocator: MeasuredAllocator {
     }
 
     /// The live blocks by the place that they were allocated at, the most bytes first.
+    public var _sources: [ObjectIdentifier] { [ObjectIdentifier(self)] + upstream._sources }
+
     public func findLeaks() -> LeakError? {
         guard account.liveBlocks > 0 else { return nil }
         // By the location and its stack.
