@@ -20,88 +20,94 @@ public import AllocatorCore
 /// both refuse, the error is the secondary's. The idea is D's `std.experimental.allocator`'s.
 @frozen
 public struct FallbackAllocator<Primary: Allocator, Secondary: Allocator> {
-    @usableFromInline let parts: TwoParts<Primary, Secondary>
+    @usableFromInline let relation: PartRelation
+    public let primary: Primary
+    public let secondary: Secondary
 
     /// Composes two allocators: `secondary` serves what `primary` does not.
     @inlinable @inline(__always)
-    public init(primary: Primary, secondary: Secondary) { parts = TwoParts(primary, secondary) }
+    public init(primary: Primary, secondary: Secondary) {
+        relation = .between(primary, secondary)
+        self.primary = primary
+        self.secondary = secondary
+    }
 
     @inlinable @inline(__always)
-    public var primary: Primary { parts.first }
+    var first: Primary { primary }
 
     @inlinable @inline(__always)
-    public var secondary: Secondary { parts.second }
+    var second: Secondary { secondary }
 }
 
 extension FallbackAllocator: Sendable where Primary: Sendable, Secondary: Sendable {}
 
-extension FallbackAllocator: Allocator {
+extension FallbackAllocator: TwoPartAllocator {
     @inlinable @inline(__always)
     public func tryAllocate(byteCount: Int, alignment: Int) -> UnsafeMutableRawBufferPointer? {
         if let block = tryPrimary(byteCount: byteCount, alignment: alignment) { return block }
-        return parts.tryAllocate(
-            from: parts.second, noted: 1, "FallbackAllocator", byteCount: byteCount, alignment: alignment)
+        return tryAllocate(
+            from: secondary, noted: 1, "FallbackAllocator", byteCount: byteCount, alignment: alignment)
     }
 
     @inlinable @inline(__always)
     public func allocate(byteCount: Int, alignment: Int) throws(AllocationError) -> UnsafeMutableRawBufferPointer {
         if let block = tryPrimary(byteCount: byteCount, alignment: alignment) { return block }
-        return try parts.allocate(
-            from: parts.second, noted: 1, "FallbackAllocator", byteCount: byteCount, alignment: alignment)
+        return try allocate(
+            from: secondary, noted: 1, "FallbackAllocator", byteCount: byteCount, alignment: alignment)
     }
 
     @inlinable @inline(__always)
     func tryPrimary(byteCount: Int, alignment: Int) -> UnsafeMutableRawBufferPointer? {
-        parts.tryAllocate(
-            from: parts.first, noted: 0, "FallbackAllocator", byteCount: byteCount, alignment: alignment)
+        tryAllocate(
+            from: primary, noted: 0, "FallbackAllocator", byteCount: byteCount, alignment: alignment)
     }
 
     @inlinable @inline(__always)
-    public func deallocate(_ pointer: UnsafeMutableRawPointer) { parts.deallocate(pointer, "FallbackAllocator") }
+    public func deallocate(_ pointer: UnsafeMutableRawPointer) { deallocate(pointer, "FallbackAllocator") }
 
     /// The primary's good size where it has one, else the secondary's: what is given while the primary has memory. A primary
     /// that rounds sizes up says by that which it serves.
     @inlinable
     public func goodSize(for byteCount: Int, alignment: Int) -> Int {
-        let good = parts.goodSize(of: parts.first, for: byteCount, alignment: alignment)
+        let good = goodSize(of: primary, for: byteCount, alignment: alignment)
         if good > byteCount { return good }
         // The size itself: what the primary rounds up to, or what it does not serve?
         if byteCount > 0,
-            parts.goodSize(of: parts.first, for: byteCount &- 1, alignment: alignment) == byteCount
+            goodSize(of: primary, for: byteCount &- 1, alignment: alignment) == byteCount
         {
             return byteCount
         }
-        return parts.goodSize(of: parts.second, for: byteCount, alignment: alignment)
+        return goodSize(of: secondary, for: byteCount, alignment: alignment)
     }
 
     /// What is live in both parts. Where neither part can tell its own blocks, the words in front of the blocks are left out,
     /// which is exact for alignments up to 8; beyond, the bytes are too many by what the alignment takes. What is live in a
     /// part is all that is, whoever allocated it: where one part is the other's upstream, what the other holds is counted
     /// too, also when it is free, and ``close()`` may succeed although this finds a leak.
-    public func findLeaks() -> LeakError? { parts.findLeaks() }
+    public func findLeaks() -> LeakError? { findLeaksOfParts() }
 
     /// Closes both parts, or none where either leaks. Where they share an upstream, or one is the other's, a part without
     /// leaks is closed first, since what it gives back may be all that is live in the other.
-    public func close() throws(LeakError) { try parts.close() }
+    public func close() throws(LeakError) { try closeParts() }
 
-    public var _sources: [ObjectIdentifier] { parts.first._sources + parts.second._sources }
+    public var _sources: [ObjectIdentifier] { primary._sources + secondary._sources }
 
-    public var _owners: [ObjectIdentifier] { parts.first._owners + parts.second._owners }
-
-    @inlinable @inline(__always)
-    public var _tellsOwn: Bool { parts.tellsOwn }
+    public var _owners: [ObjectIdentifier] { primary._owners + secondary._owners }
 
     @inlinable @inline(__always)
-    public func _owns(_ pointer: UnsafeRawPointer) -> Bool { parts.owns(pointer) }
+    public var _tellsOwn: Bool { bothTellOwn }
 
     @inlinable @inline(__always)
-    public func _deallocateIfOwned(_ pointer: UnsafeMutableRawPointer) -> Bool { parts.deallocateIfOwned(pointer) }
+    public func _owns(_ pointer: UnsafeRawPointer) -> Bool { partsOwn(pointer) }
 
     @inlinable @inline(__always)
-    public var _tellsSizes: Bool { parts.first._tellsSizes && parts.second._tellsSizes }
+    public func _deallocateIfOwned(_ pointer: UnsafeMutableRawPointer) -> Bool { partsDeallocateIfOwned(pointer) }
 
     @inlinable @inline(__always)
-    public func _byteCount(of pointer: UnsafeRawPointer) -> Int { parts.byteCount(of: pointer, "FallbackAllocator") }
+    public var _tellsSizes: Bool { primary._tellsSizes && secondary._tellsSizes }
+
+    @inlinable @inline(__always)
+    public func _byteCount(of pointer: UnsafeRawPointer) -> Int { byteCount(of: pointer, "FallbackAllocator") }
 }
 
 extension FallbackAllocator: OwningAllocator where Primary: OwningAllocator, Secondary: OwningAllocator {
@@ -119,11 +125,11 @@ extension FallbackAllocator: ResizableAllocator where Primary: ResizableAllocato
     /// A block stays with its part, whatever its new size.
     @inlinable @inline(__always)
     public func resize(_ pointer: UnsafeMutableRawPointer, byteCount: Int) -> UnsafeMutableRawBufferPointer? {
-        parts.resize(pointer, byteCount: byteCount, "FallbackAllocator")
+        resize(pointer, byteCount: byteCount, "FallbackAllocator")
     }
 }
 
 extension FallbackAllocator: ResettableAllocator where Primary: ResettableAllocator, Secondary: ResettableAllocator {
     @inlinable
-    public func freeAll() { parts.freeAll() }
+    public func freeAll() { freeAllParts() }
 }

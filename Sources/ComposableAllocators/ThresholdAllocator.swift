@@ -21,7 +21,9 @@ public import AllocatorCore
 public struct ThresholdAllocator<Small: Allocator, Large: Allocator> {
     /// The largest request, in bytes, that goes to `small`.
     public let threshold: Int
-    @usableFromInline let parts: TwoParts<Small, Large>
+    @usableFromInline let relation: PartRelation
+    public let small: Small
+    public let large: Large
 
     /// Composes two allocators.
     ///
@@ -37,78 +39,80 @@ public struct ThresholdAllocator<Small: Allocator, Large: Allocator> {
                 allocator: "ThresholdAllocator", argument: "threshold", value: threshold, requirement: "at least 0")
         }
         self.threshold = threshold
-        parts = TwoParts(small, large)
+        relation = .between(small, large)
+        self.small = small
+        self.large = large
     }
 
     @inlinable @inline(__always)
-    public var small: Small { parts.first }
+    var first: Small { small }
 
     @inlinable @inline(__always)
-    public var large: Large { parts.second }
+    var second: Large { large }
 }
 
 extension ThresholdAllocator: Sendable where Small: Sendable, Large: Sendable {}
 
-extension ThresholdAllocator: Allocator {
+extension ThresholdAllocator: TwoPartAllocator {
     @inlinable @inline(__always)
     public func tryAllocate(byteCount: Int, alignment: Int) -> UnsafeMutableRawBufferPointer? {
         byteCount <= threshold
-            ? parts.tryAllocate(
-                from: parts.first, noted: 0, "ThresholdAllocator", byteCount: byteCount, alignment: alignment)
-            : parts.tryAllocate(
-                from: parts.second, noted: 1, "ThresholdAllocator", byteCount: byteCount, alignment: alignment)
+            ? tryAllocate(
+                from: small, noted: 0, "ThresholdAllocator", byteCount: byteCount, alignment: alignment)
+            : tryAllocate(
+                from: large, noted: 1, "ThresholdAllocator", byteCount: byteCount, alignment: alignment)
     }
 
     @inlinable @inline(__always)
     public func allocate(byteCount: Int, alignment: Int) throws(AllocationError) -> UnsafeMutableRawBufferPointer {
         if byteCount <= threshold {
-            return try parts.allocate(
-                from: parts.first, noted: 0, "ThresholdAllocator", byteCount: byteCount, alignment: alignment)
+            return try allocate(
+                from: small, noted: 0, "ThresholdAllocator", byteCount: byteCount, alignment: alignment)
         }
-        return try parts.allocate(
-            from: parts.second, noted: 1, "ThresholdAllocator", byteCount: byteCount, alignment: alignment)
+        return try allocate(
+            from: large, noted: 1, "ThresholdAllocator", byteCount: byteCount, alignment: alignment)
     }
 
     @inlinable @inline(__always)
-    public func deallocate(_ pointer: UnsafeMutableRawPointer) { parts.deallocate(pointer, "ThresholdAllocator") }
+    public func deallocate(_ pointer: UnsafeMutableRawPointer) { deallocate(pointer, "ThresholdAllocator") }
 
     /// The side's good size, but for a small request never above the threshold: whoever then asks for so many is served by
     /// the same side.
     @inlinable
     public func goodSize(for byteCount: Int, alignment: Int) -> Int {
         byteCount <= threshold
-            ? min(parts.goodSize(of: parts.first, for: byteCount, alignment: alignment), threshold)
-            : parts.goodSize(of: parts.second, for: byteCount, alignment: alignment)
+            ? min(goodSize(of: small, for: byteCount, alignment: alignment), threshold)
+            : goodSize(of: large, for: byteCount, alignment: alignment)
     }
 
     /// What is live in both parts. Where neither part can tell its own blocks, the words in front of the blocks are left out,
     /// which is exact for alignments up to 8; beyond, the bytes are too many by what the alignment takes. What is live in a
     /// part is all that is, whoever allocated it: where one part is the other's upstream, what the other holds is counted
     /// too, also when it is free, and ``close()`` may succeed although this finds a leak.
-    public func findLeaks() -> LeakError? { parts.findLeaks() }
+    public func findLeaks() -> LeakError? { findLeaksOfParts() }
 
     /// Closes both parts, or none where either leaks. Where they share an upstream, or one is the other's, a part without
     /// leaks is closed first, since what it gives back may be all that is live in the other.
-    public func close() throws(LeakError) { try parts.close() }
+    public func close() throws(LeakError) { try closeParts() }
 
-    public var _sources: [ObjectIdentifier] { parts.first._sources + parts.second._sources }
+    public var _sources: [ObjectIdentifier] { small._sources + large._sources }
 
-    public var _owners: [ObjectIdentifier] { parts.first._owners + parts.second._owners }
-
-    @inlinable @inline(__always)
-    public var _tellsOwn: Bool { parts.tellsOwn }
+    public var _owners: [ObjectIdentifier] { small._owners + large._owners }
 
     @inlinable @inline(__always)
-    public func _owns(_ pointer: UnsafeRawPointer) -> Bool { parts.owns(pointer) }
+    public var _tellsOwn: Bool { bothTellOwn }
 
     @inlinable @inline(__always)
-    public func _deallocateIfOwned(_ pointer: UnsafeMutableRawPointer) -> Bool { parts.deallocateIfOwned(pointer) }
+    public func _owns(_ pointer: UnsafeRawPointer) -> Bool { partsOwn(pointer) }
 
     @inlinable @inline(__always)
-    public var _tellsSizes: Bool { parts.first._tellsSizes && parts.second._tellsSizes }
+    public func _deallocateIfOwned(_ pointer: UnsafeMutableRawPointer) -> Bool { partsDeallocateIfOwned(pointer) }
 
     @inlinable @inline(__always)
-    public func _byteCount(of pointer: UnsafeRawPointer) -> Int { parts.byteCount(of: pointer, "ThresholdAllocator") }
+    public var _tellsSizes: Bool { small._tellsSizes && large._tellsSizes }
+
+    @inlinable @inline(__always)
+    public func _byteCount(of pointer: UnsafeRawPointer) -> Int { byteCount(of: pointer, "ThresholdAllocator") }
 }
 
 extension ThresholdAllocator: OwningAllocator where Small: OwningAllocator, Large: OwningAllocator {
@@ -126,11 +130,11 @@ extension ThresholdAllocator: ResizableAllocator where Small: ResizableAllocator
     /// A block stays on its side, also where its new size would go to the other.
     @inlinable @inline(__always)
     public func resize(_ pointer: UnsafeMutableRawPointer, byteCount: Int) -> UnsafeMutableRawBufferPointer? {
-        parts.resize(pointer, byteCount: byteCount, "ThresholdAllocator")
+        resize(pointer, byteCount: byteCount, "ThresholdAllocator")
     }
 }
 
 extension ThresholdAllocator: ResettableAllocator where Small: ResettableAllocator, Large: ResettableAllocator {
     @inlinable
-    public func freeAll() { parts.freeAll() }
+    public func freeAll() { freeAllParts() }
 }

@@ -81,7 +81,7 @@ import Testing
         let allocator = FallbackAllocator(primary: quota, secondary: pool)
         let blocks = try (0..<3).map { _ in try allocator.allocate(byteCount: 40) }
         #expect(quota.liveBytes == 64 && pool.statistics.liveBlocks == 3)
-        #expect(blocks.allSatisfy { allocator.owns($0.baseAddress!) } && allocator.parts.hasPrefix)
+        #expect(blocks.allSatisfy { allocator.owns($0.baseAddress!) } && allocator.hasPrefix)
         for block in blocks.reversed() { allocator.deallocate(block) }
         #expect(quota.liveBytes == 0 && quota.brokenInvariant() == nil && pool.statistics.liveBlocks == 0)
         try allocator.close()
@@ -95,18 +95,18 @@ import Testing
             try FixedBlockAllocator(blockSize: 256, upstream: pages)
         )
         let allocator = try ThresholdAllocator(threshold: 64, small: small, large: large)
-        #expect(allocator._tellsOwn && allocator.parts.relation.isApart)
+        #expect(allocator._tellsOwn && allocator.relation.isApart)
         let blocks = [try allocator.allocate(byteCount: 64), try allocator.allocate(byteCount: 256)]
         #expect(small.statistics.liveBlocks == 1 && large.statistics.liveBlocks == 1)
         for block in blocks { allocator.deallocate(block) }
         try allocator.close()
         // A pool before its upstream is asked first, and keeps its block size too.
         let before = FallbackAllocator(primary: small, secondary: pages)
-        #expect(!before.parts.hasPrefix && before.parts.asksFirst)
+        #expect(!before.hasPrefix && before.asksFirst)
         let after = FallbackAllocator(primary: pages, secondary: small)
-        #expect(!after.parts.hasPrefix && !after.parts.asksFirst && after._tellsOwn)
+        #expect(!after.hasPrefix && !after.asksFirst && after._tellsOwn)
         let same = FallbackAllocator(primary: small, secondary: small)
-        #expect(!same.parts.hasPrefix && same.parts.asksFirst)
+        #expect(!same.hasPrefix && same.asksFirst)
         for block in [try before.allocate(byteCount: 64), try before.allocate(byteCount: 4096)] {
             before.deallocate(block)
         }
