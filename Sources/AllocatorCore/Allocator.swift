@@ -69,8 +69,8 @@ public protocol Allocator: ~Copyable {
 
     // What combinators ask when they are made, to see whether their parts share memory.
 
-    /// The objects in whose memory blocks of this allocator may lie: itself, if it is an object, and those of its upstreams
-    /// and parts. Never changes. A value type that forwards to an object names it here, and in `_owners`.
+    /// The objects in whose memory blocks of this allocator may lie: itself, if it is an object, and those of its
+    /// upstreams and parts. Never changes. A value type that forwards to an object names it here, and in `_owners`.
     var _sources: [ObjectIdentifier] { get }
     /// The objects for all of whose blocks ``_owns(_:)`` is true: among `_sources`.
     var _owners: [ObjectIdentifier] { get }

@@ -1,23 +1,23 @@
 // Two allocators, the second for what the first does not serve. How a free finds its part is in TwoParts.swift.
 //
-// Cost: to allocate, the primary's attempt; to free, what the first part that can tell its own blocks takes to tell, or a
-// word in front of each block where neither can. Thread-safety: that of the parts.
+// Cost: to allocate, the primary's attempt; to free, what the first part that can tell its own blocks takes to tell, or
+// a word in front of each block where neither can. Thread-safety: that of the parts.
 
 public import AllocatorCore
 
 /// Allocates from the primary where it serves the request and has memory, else from the secondary.
 ///
-/// Use it to put a pool in front of a general allocator, or a bounded allocator in front of another. It stacks: a secondary
-/// may be a fallback itself, and so on, and the whole compiles to straight code. ``TieredAllocator`` does the same for pools
-/// of sizes known at run time. Where sizes alone decide, ``ThresholdAllocator`` asks less.
+/// Use it to put a pool in front of a general allocator, or a bounded allocator in front of another. It stacks: a
+/// secondary may be a fallback itself, and so on, and the whole compiles to straight code. ``TieredAllocator`` does the
+/// same for pools of sizes known at run time. Where sizes alone decide, ``ThresholdAllocator`` asks less.
 ///
 /// A free finds its part however the parts are composed: by asking `primary` whether the block is its own, else
-/// `secondary`; where neither can tell, each block gets a word in front that says it, and the parts serve 8 bytes more (or,
-/// beyond an alignment of 8, as many bytes as the alignment). So it is, too, where parts share memory so that neither's
-/// answer is to be relied on, as a pool and an arena over the same pool do.
+/// `secondary`; where neither can tell, each block gets a word in front that says it, and the parts serve 8 bytes more
+/// (or, beyond an alignment of 8, as many bytes as the alignment). So it is, too, where parts share memory so that
+/// neither's answer is to be relied on, as a pool and an arena over the same pool do.
 ///
-/// Thread-safe and `Sendable` if both parts are. It can own, report sizes, resize and free all where both parts can. Where
-/// both refuse, the error is the secondary's. The idea is D's `std.experimental.allocator`'s.
+/// Thread-safe and `Sendable` if both parts are. It can own, report sizes, resize and free all where both parts can.
+/// Where both refuse, the error is the secondary's. The idea is D's `std.experimental.allocator`'s.
 @frozen
 public struct FallbackAllocator<Primary: Allocator, Secondary: Allocator> {
     @usableFromInline let relation: PartRelation
@@ -65,8 +65,8 @@ extension FallbackAllocator: TwoPartAllocator {
     @inlinable @inline(__always)
     public func deallocate(_ pointer: UnsafeMutableRawPointer) { deallocate(pointer, "FallbackAllocator") }
 
-    /// The primary's good size where it has one, else the secondary's: what is given while the primary has memory. A primary
-    /// that rounds sizes up says by that which it serves.
+    /// The primary's good size where it has one, else the secondary's: what is given while the primary has memory. A
+    /// primary that rounds sizes up says by that which it serves.
     @inlinable
     public func goodSize(for byteCount: Int, alignment: Int) -> Int {
         let good = goodSize(of: primary, for: byteCount, alignment: alignment)
@@ -80,14 +80,14 @@ extension FallbackAllocator: TwoPartAllocator {
         return goodSize(of: secondary, for: byteCount, alignment: alignment)
     }
 
-    /// What is live in both parts. Where neither part can tell its own blocks, the words in front of the blocks are left out,
-    /// which is exact for alignments up to 8; beyond, the bytes are too many by what the alignment takes. What is live in a
-    /// part is all that is, whoever allocated it: where one part is the other's upstream, what the other holds is counted
-    /// too, also when it is free, and ``close()`` may succeed although this finds a leak.
+    /// What is live in both parts. Where neither part can tell its own blocks, the words in front of the blocks are
+    /// left out, which is exact for alignments up to 8; beyond, the bytes are too many by what the alignment takes.
+    /// What is live in a part is all that is, whoever allocated it: where one part is the other's upstream, what the
+    /// other holds is counted too, also when it is free, and ``close()`` may succeed although this finds a leak.
     public func findLeaks() -> LeakError? { findLeaksOfParts() }
 
-    /// Closes both parts, or none where either leaks. Where they share an upstream, or one is the other's, a part without
-    /// leaks is closed first, since what it gives back may be all that is live in the other.
+    /// Closes both parts, or none where either leaks. Where they share an upstream, or one is the other's, a part
+    /// without leaks is closed first, since what it gives back may be all that is live in the other.
     public func close() throws(LeakError) { try closeParts() }
 
     public var _sources: [ObjectIdentifier] { primary._sources + secondary._sources }

@@ -1,5 +1,6 @@
-// Whether two parts of a combinator share memory: found out once, when it is made, from the objects that each part names
-// (`_sources` and `_owners` in Allocator). A value type that wraps an object and does not name it is not seen through.
+// Whether two parts of a combinator share memory: found out once, when it is made, from the objects that each part
+// names (`_sources` and `_owners` in Allocator). A value type that wraps an object and does not name it is not seen
+// through.
 //
 // Cost: a few small arrays when a combinator is made. Thread-safety: a constant.
 
@@ -19,8 +20,8 @@ struct PartRelation: OptionSet, Sendable {
     @inlinable @inline(__always)
     static var secondFeedsFirst: PartRelation { PartRelation(rawValue: 2) }
 
-    /// Some object appears twice among the sources, or it is not known that none does: then what looks like a leak may be
-    /// what another part holds.
+    /// Some object appears twice among the sources, or it is not known that none does: then what looks like a leak may
+    /// be what another part holds.
     @inlinable @inline(__always)
     static var closedInPasses: PartRelation { PartRelation(rawValue: 4) }
 

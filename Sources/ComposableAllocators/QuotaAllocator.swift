@@ -1,11 +1,12 @@
 // A limit on the live bytes of an upstream.
 //
 // Q1. `liveBytes` is the sum of what live blocks may use, as upstream grants it, which may be more than was asked.
-// Q2. An allocation never takes `liveBytes` above the limit. A limit set below it afterwards refuses until enough is freed.
+// Q2. An allocation never takes `liveBytes` above the limit. A limit set below it afterwards refuses until enough is
+//     freed.
 // Q3. Where upstream tells no sizes, each block has a word in front (BlockPrefix.swift) that holds its usable bytes.
 //
-// Cost: beside upstream's, a comparison and the account to allocate, upstream's look-up of the size or the word to free.
-// Thread-safety: none.
+// Cost: beside upstream's, a comparison and the account to allocate, upstream's look-up of the size or the word to
+// free. Thread-safety: none.
 
 public import AllocatorCore
 
@@ -14,10 +15,10 @@ public import AllocatorCore
 /// Use it to bound a cache, a plug-in or a request; and with a limit of `.max`, to measure what a part of a program
 /// allocates. What counts is the bytes that a block may use, by upstream's answer: a pool's blocks count in full.
 ///
-/// Beyond the limit a request throws `.quotaExceeded`, and nothing is lost. Where upstream cannot tell the size of a block
-/// each block has a prefix of 8 bytes (beyond an alignment of 8, as many as the alignment), which is not counted; then
-/// a double free and a foreign pointer trap here, otherwise upstream. A block that upstream gave to somebody else traps here
-/// only where it has more bytes than are live. Not thread-safe.
+/// Beyond the limit a request throws `.quotaExceeded`, and nothing is lost. Where upstream cannot tell the size of a
+/// block each block has a prefix of 8 bytes (beyond an alignment of 8, as many as the alignment), which is not counted;
+/// then a double free and a foreign pointer trap here, otherwise upstream. A block that upstream gave to somebody else
+/// traps here only where it has more bytes than are live. Not thread-safe.
 public final class QuotaAllocator<Upstream: Allocator> {
     public let upstream: Upstream
     @exclusivity(unchecked) @usableFromInline var account = BlockAccount()
@@ -39,8 +40,8 @@ public final class QuotaAllocator<Upstream: Allocator> {
         self.upstream = upstream
     }
 
-    /// The most bytes that may be live. It may be set at any time, also below what is live: then nothing is served until
-    /// enough is freed. A negative limit traps.
+    /// The most bytes that may be live. It may be set at any time, also below what is live: then nothing is served
+    /// until enough is freed. A negative limit traps.
     @inlinable
     public var limit: Int {
         get { limitInBytes }
@@ -164,8 +165,8 @@ extension QuotaAllocator: ResizableAllocator where Upstream: ResizableAllocator 
             let resized = upstream.resize(pointer - offset, byteCount: byteCount &+ offset)
         else { return nil }
         var usable = granted(resized, offset)
-        // Upstream gave more than was asked, and too much: back to what it was. Where upstream cannot go back, the block has
-        // its new size, above the limit: nil would say that nothing has changed.
+        // Upstream gave more than was asked, and too much: back to what it was. Where upstream cannot go back, the
+        // block has its new size, above the limit: nil would say that nothing has changed.
         var isRefused = false
         if !fits(usable, inPlaceOf: old), let restored = upstream.resize(pointer - offset, byteCount: old &+ offset) {
             usable = granted(restored, offset)

@@ -1,10 +1,10 @@
 // A ladder of pools made from a list of sizes: each request goes to the first pool whose blocks are large enough, and
 // what is above the last pool goes to upstream.
 //
-// A table leads from a size to its tier. A free asks the tier that was used last first, then looks whether the block is on
-// the page of some tier's last free, then asks each tier's map (a multiplication and a load), then the table of blocks that
-// came straight from upstream. Cost: as a pool's, and for a free that finds its tier late one look-up for each tier; a
-// block from upstream costs an entry in a hash table. Thread-safety: none.
+// A table leads from a size to its tier. A free asks the tier that was used last first, then looks whether the block is
+// on the page of some tier's last free, then asks each tier's map (a multiplication and a load), then the table of
+// blocks that came straight from upstream. Cost: as a pool's, and for a free that finds its tier late one look-up for
+// each tier; a block from upstream costs an entry in a hash table. Thread-safety: none.
 
 public import AllocatorCore
 
@@ -57,8 +57,8 @@ public final class TieredAllocator<Upstream: Allocator> {
     @exclusivity(unchecked) @usableFromInline var recent: Unmanaged<FixedBlockAllocator<Upstream>>
     /// The usable bytes of blocks that came straight from upstream.
     @exclusivity(unchecked) @usableFromInline var direct = AddressTable<Int>()
-    // Unmanaged, since a reference that is loaded from memory would be retained for each use. What is inlined elsewhere keeps
-    // `self`, and so the pools, to its end: else a caller's last use of it would be the load.
+    // Unmanaged, since a reference that is loaded from memory would be retained for each use. What is inlined elsewhere
+    // keeps `self`, and so the pools, to its end: else a caller's last use of it would be the load.
     @usableFromInline let tiers: UnsafeMutablePointer<Unmanaged<FixedBlockAllocator<Upstream>>>
     /// The pools, smallest blocks first: for their statistics.
     public let pools: [FixedBlockAllocator<Upstream>]

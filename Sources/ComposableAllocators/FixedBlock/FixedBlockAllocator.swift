@@ -91,7 +91,7 @@ public final class FixedBlockAllocator<Upstream: Allocator> {
     ///   - alignment: a power of two; nil stands for the largest up to 16 that `blockSize` is a multiple of.
     ///   - pageSize: bytes that are asked of upstream at once, a multiple of `blockSize`; nil stands for about 64 KiB,
     ///     and at least 8 blocks.
-    ///   - upstream: where pages come from.
+    ///   - upstream: where pages come from. It must not itself take blocks from this pool.
     /// - Throws: ``ConfigurationError``, which names the argument.
     public init(
         blockSize: Int, alignment: Int? = nil, pageSize: Int? = nil, upstream: Upstream

@@ -27,7 +27,8 @@ extension RegionAllocator {
     func setCheckpoint(in record: UnsafeMutablePointer<RegionCheckpointRecord>) -> UInt {
         record.initialize(to: makeRecord())
         checkpoints = record
-        // I3: no block of before ends at the cursor, to be grown or freed there. In a full chunk it stands behind the limit.
+        // I3: no block of before ends at the cursor, to be grown or freed there. In a full chunk it stands behind the
+        // limit.
         if current != nil, cursor <= limit { cursor += 1 }
         return lastSerial
     }
