@@ -19,8 +19,10 @@
 /// as `any Allocator` where the allocator is chosen at run time. State sits behind a reference: the requirements are
 /// `borrowing`, so two live blocks of one allocator, and an allocator shared by several containers, are ordinary.
 ///
-/// To make one, implement ``allocate(byteCount:alignment:)`` and ``deallocate(_:)``, and conform to the capabilities
-/// that it has. `checkAllocator` of the module AllocatorTestKit then holds it to the contract.
+/// To make one, implement ``allocate(byteCount:alignment:)``, which says `throws(AllocationError)` and no less, and
+/// ``deallocate(_:)``, and conform to the capabilities that it has. One that reuses memory only when it is closed or
+/// reset counts its live blocks and has a ``close()`` of its own. `checkAllocator` of the module AllocatorTestKit then
+/// holds it to the contract.
 public protocol Allocator: ~Copyable {
     /// Allocates a block.
     ///

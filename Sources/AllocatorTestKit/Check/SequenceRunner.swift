@@ -128,7 +128,9 @@ struct SequenceRunner {
         }
         if traits.refusesAtRandom { return }
         if blocks.isEmpty, isAsNew || traits.reusesFreedMemory, byteCount <= smallByteCount, alignment == 1 {
-            throw Finding(.refusals, "reuse", "\(request) was refused while nothing was live")
+            throw Finding(
+                .refusals, "reuse",
+                "\(request) was refused while nothing was live (see AllocatorTraits.reusesFreedMemory)")
         }
         // What was refused is refused again, by either way of asking, and takes no memory by the way. The first refusal
         // may have: records that grew.

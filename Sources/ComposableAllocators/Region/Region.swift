@@ -22,6 +22,12 @@ public import AllocatorCore
 /// that they cannot outlive the region, and cannot be used after it was reset. What can be allocated is in
 /// ``RegionMemory``.
 ///
+/// Keep a region in a local variable, or in a noncopyable struct. Of one in a global variable or in a property of a
+/// class the compiler cannot follow the borrows: a result cannot be kept in a global, and a reset while a result is in
+/// use is found at run time, as simultaneous accesses. A function of yours can take a region (`borrowing Region`) and
+/// use its results, but returns them only with `@_lifetime(borrow region)` and the experimental feature `Lifetimes`;
+/// without it, let it take a closure.
+///
 /// It is the wrong choice where values die one by one: memory that is no longer used stays until the reset. Not
 /// thread-safe.
 ///

@@ -10,12 +10,13 @@
 
 public import AllocatorCore
 
-/// Remembers every live block with its size and where it was allocated, so that a leak is told by file and line.
+/// Remembers every live block with its size and where it was allocated, so that a leak is told by its place.
 ///
 /// In place of the allocator that is looked into: `TrackingAllocator()` for the system's malloc, or over any upstream.
 /// A direct call is known by its file and line. A call through a generic or an `any Allocator` is known by the function
-/// that made it: the nearest return address outside this package (not on musl). ``close()`` throws a `LeakError` whose
-/// sites are these places; ``report()`` prints them at any time.
+/// that made it: the nearest return address outside this package (not on musl). In an optimised build that may be the
+/// function that this one was inlined into: look in a debug build, or ask for stacks. ``close()`` throws a `LeakError`
+/// whose sites are these places; ``report()`` prints them at any time.
 ///
 /// A double free traps, and tells where the block was allocated; so do a foreign pointer and one inside a block. For
 /// debugging and tests: an operation costs some hundred nanoseconds, with stacks some microseconds.
