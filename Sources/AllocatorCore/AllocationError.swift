@@ -1,5 +1,5 @@
 // Why memory was refused. The error is four words, so that a typed throw returns it in registers: one that is larger
-// goes through memory, which a caller of `any Allocator` pays for in every call that succeeds (3 ns of 6, measured).
+// goes through memory, for which every caller of `any Allocator` makes room, also in calls that succeed.
 
 /// Why a request for memory was not served. Nothing has changed where it is thrown.
 public struct AllocationError: Error {
