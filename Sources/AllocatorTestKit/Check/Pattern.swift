@@ -32,10 +32,9 @@ enum Pattern {
         var found: Int?
         eachPiece(byteCount, id) { offset, piece in
             guard memcmp(base + offset, piece.baseAddress!, piece.count) != 0 else { return true }
-            found =
-                offset + (0..<piece.count).first {
-                    base.load(fromByteOffset: offset + $0, as: UInt8.self) != piece[$0]
-                }!
+            // None, where another thread has meanwhile put back what it had overwritten: then the piece as a whole.
+            let first = (0..<piece.count).first { base.load(fromByteOffset: offset + $0, as: UInt8.self) != piece[$0] }
+            found = offset + (first ?? 0)
             return false
         }
         return found
