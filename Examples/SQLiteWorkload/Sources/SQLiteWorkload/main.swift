@@ -84,7 +84,7 @@ func run(_ side: Side) throws -> Run {
     }
     return Run(
         milliseconds: Double(time.components.attoseconds) / 1e15 + Double(time.components.seconds) * 1e3,
-        mostBlocks: Int(peakBlocks), leakedBlocks: leaked, checksum: checksum)
+        blocks: Int(peakBlocks), leakedBlocks: leaked, checksum: checksum)
 }
 
 let arguments = Array(CommandLine.arguments.dropFirst())
@@ -94,6 +94,6 @@ if arguments.count == 2, arguments[0] == "--run", let side = Side(rawValue: argu
     print(String(decoding: try JSONEncoder().encode(result), as: UTF8.self))
 } else {
     print("SQLite \(String(cString: sqlite3_libversion())): \(rows) orders of \(rows / 10) customers, in memory")
-    try compare(rounds: 5, arguments: [])
+    try compare(rounds: 5, blocks: "most blocks")
     print("every run had the same results")
 }
