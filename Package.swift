@@ -27,7 +27,7 @@ let package = Package(
     name: "mallow",
     platforms: [.macOS(.v15)],
     products: [
-        .library(name: "Mallow", targets: ["Mallow", "AllocatorCore", "ComposableAllocators"]),
+        .library(name: "Mallow", targets: ["Mallow", "AllocatorCore", "ComposableAllocators", "SlabArenas"]),
         .library(name: "AllocatorTestKit", targets: ["AllocatorTestKit"]),
         .executable(name: "mallow", targets: ["MallowTool"]),
     ],
@@ -50,7 +50,10 @@ let package = Package(
         .target(
             name: "ComposableAllocators", dependencies: ["AllocatorCore", "SystemMemory", "CMallowShims"],
             swiftSettings: [.enableExperimentalFeature("Lifetimes")]),
-        .target(name: "Mallow", dependencies: ["AllocatorCore", "ComposableAllocators"]),
+        .target(
+            name: "SlabArenas", dependencies: ["AllocatorCore", "ComposableAllocators", "SystemMemory", "CMallowShims"],
+            swiftSettings: [.enableExperimentalFeature("Lifetimes")]),
+        .target(name: "Mallow", dependencies: ["AllocatorCore", "ComposableAllocators", "SlabArenas"]),
         .target(name: "AllocatorTestKit", dependencies: ["AllocatorCore"]),
         .executableTarget(
             name: "MallowTool",
@@ -60,6 +63,7 @@ let package = Package(
         .testTarget(
             name: "ComposableAllocatorsTests", dependencies: ["Mallow", "AllocatorTestKit", "SystemMemory"],
             exclude: ["Refused", "Accepted"]),
+        .testTarget(name: "SlabArenasTests", dependencies: ["Mallow", "AllocatorTestKit", "SystemMemory"]),
         .testTarget(name: "AllocatorTestKitTests", dependencies: ["Mallow", "AllocatorTestKit"]),
         .testTarget(name: "MallowABITests", exclude: ["Programs", "exported-symbols.txt"]),
         .testTarget(name: "MallowToolTests"),

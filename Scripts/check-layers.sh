@@ -25,14 +25,15 @@ allow MallocHeap CMallowShims SystemMemory SystemMemoryEmbedded Synchronization
 allow MallowABI CMallowShims SystemMemoryEmbedded MallocHeapEmbedded
 allow AllocatorCore CMallowShims SystemMemory Glibc Musl Darwin
 allow ComposableAllocators AllocatorCore SystemMemory CMallowShims Synchronization Glibc Musl Darwin
+allow SlabArenas AllocatorCore ComposableAllocators SystemMemory CMallowShims Synchronization Glibc Musl Darwin
 allow AllocatorTestKit AllocatorCore Synchronization Glibc Musl Darwin Android
-allow Mallow AllocatorCore ComposableAllocators
+allow Mallow AllocatorCore ComposableAllocators SlabArenas
 allow MallowTool ArgumentParser Foundation FoundationEssentials Glibc Musl Darwin
 
 for folder in Sources/*/; do
     name=$(basename "$folder")
     case $name in CMallowShims | SystemMemory | SystemMemoryEmbedded | MallocHeap | MallocHeapEmbedded | MallowABI | \
-        AllocatorCore | ComposableAllocators | AllocatorTestKit | Mallow | MallowTool) ;;
+        AllocatorCore | ComposableAllocators | SlabArenas | AllocatorTestKit | Mallow | MallowTool) ;;
     *)
         echo "Sources/$name has no place in the order of the layers" >&2
         failed=1

@@ -21,6 +21,6 @@ run() { # name, filter
     rm -f "$log"
 }
 
-allocators='AllocatorCoreTests|ComposableAllocatorsTests|AllocatorTestKitTests'
+allocators='AllocatorCoreTests|ComposableAllocatorsTests|SlabArenasTests|AllocatorTestKitTests'
 run thread 'MallocHeapTests.HeapTests/Threads|SynchronizedTests|PerThreadTests|CAllocatorTests|SharedAllocatorTests'
 run address "MallocHeapTests|$allocators"

@@ -1,2 +1,3 @@
 @_exported import AllocatorCore
 @_exported import ComposableAllocators
+@_exported import SlabArenas

@@ -1,0 +1,197 @@
+// Allocating: from the current slab's free list, or by the slow path, which carves, takes another slab, or asks for one.
+
+public import AllocatorCore
+
+extension SlabArena: OwningAllocator, ResettableAllocator, ResizableAllocator, SizeReportingAllocator, MeasuredAllocator
+{
+    /// A chunk for a request of so many bytes, of which it has one reference; nil where there is no memory, or never.
+    @inlinable @inline(__always)
+    func takeChunk(_ byteCount: Int) -> UInt? {
+        // As unsigned, what is negative is large.
+        guard UInt(bitPattern: byteCount) <= UInt(bitPattern: slabSize) else { return nil }
+        let kind = classes + sizes.classIndex(byteCount)
+        let slab = kind.pointee.current
+        let index = slab.pointee.freeHead
+        guard index != noChunk else { return takeChunkSlowly(byteCount) }
+        return takeChunk(Int(index), of: slab, kind, byteCount)
+    }
+
+    /// Takes the first chunk off the slab's free list.
+    @inlinable @inline(__always)
+    func takeChunk(
+        _ index: Int, of slab: SlabReference, _ kind: UnsafeMutablePointer<SlabClass>, _ byteCount: Int
+    ) -> UInt {
+        let record = slab.records + index
+        slab.pointee.freeHead = record.pointee.linkPosition
+        slab.pointee.live &+= 1
+        // H2: without references, and not held. Its generation is the new life's already.
+        record.pointee.state &+= 1
+        record.pointee.linkSlab = noSlab
+        record.pointee.requested = UInt32(truncatingIfNeeded: byteCount)
+        kind.pointee.allocations &+= 1
+        kind.pointee.requestedBytes &+= byteCount
+        live &+= 1
+        liveBytes &+= kind.pointee.chunkSize
+        return UInt(bitPattern: slab) &- headerOffset &+ UInt(bitPattern: index &* kind.pointee.chunkSize)
+    }
+
+    @inlinable @inline(__always)
+    func offers(_ alignment: Int) -> Bool {
+        UInt(bitPattern: alignment &- 1) < UInt(bitPattern: self.alignment) && alignment & (alignment &- 1) == 0
+    }
+
+    @inlinable @inline(__always)
+    func chunkByteCount(for byteCount: Int) -> Int { classes[sizes.classIndex(byteCount)].chunkSize }
+
+    @inlinable @inline(__always)
+    func buffer(_ address: UInt, _ count: Int) -> UnsafeMutableRawBufferPointer {
+        UnsafeMutableRawBufferPointer(
+            start: UnsafeMutableRawPointer(bitPattern: address).unsafelyUnwrapped, count: count)
+    }
+
+    /// Allocates a chunk, with one reference, and gives all of it: nil in place of an error.
+    @inlinable @inline(__always)
+    public func tryAllocate(byteCount: Int, alignment: Int) -> UnsafeMutableRawBufferPointer? {
+        guard offers(alignment), let address = takeChunk(byteCount) else {
+            if byteCount < 0 { negativeByteCount("SlabArena", byteCount) }
+            return nil
+        }
+        return buffer(address, chunkByteCount(for: byteCount))
+    }
+
+    /// Allocates a chunk of the first class that is large enough, with one reference, and gives all of it.
+    ///
+    /// - Throws: ``AllocationError``: `.tooLarge` above `slabSize`, `.unsupportedAlignment` above `alignment`,
+    ///   `.outOfMemory` where upstream has no more and neither ``onShortage`` nor rebalancing helps. Nothing is lost.
+    /// - Complexity: O(1), and a call of upstream where the class needs a slab.
+    @inlinable
+    public func allocate(byteCount: Int, alignment: Int) throws(AllocationError) -> UnsafeMutableRawBufferPointer {
+        if let block = tryAllocate(byteCount: byteCount, alignment: alignment) { return block }
+        throw refused(byteCount, alignment)
+    }
+
+    /// Allocates a chunk, with one reference, and gives as much of it as was asked for: nil in place of an error.
+    ///
+    /// - Parameter byteCount: from 0; the buffer's `count`. Traps where it is negative.
+    @inlinable @inline(__always)
+    public func tryAllocateChunk(byteCount: Int) -> UnsafeMutableRawBufferPointer? {
+        guard let address = takeChunk(byteCount) else {
+            if byteCount < 0 { negativeByteCount("SlabArena", byteCount) }
+            return nil
+        }
+        return buffer(address, byteCount)
+    }
+
+    /// Allocates a chunk, with one reference, and gives as much of it as was asked for: what to use for an item, whose
+    /// location and links then have its length.
+    ///
+    /// - Parameter byteCount: from 0 to `slabSize`; the buffer's `count`. Traps where it is negative.
+    /// - Throws: ``AllocationError``, and nothing has changed.
+    /// - Complexity: O(1), and a call of upstream where the class needs a slab.
+    @inlinable
+    public func allocateChunk(byteCount: Int) throws(AllocationError) -> UnsafeMutableRawBufferPointer {
+        if let block = tryAllocateChunk(byteCount: byteCount) { return block }
+        throw refused(byteCount, 1)
+    }
+
+    @usableFromInline @inline(never)
+    func refused(_ byteCount: Int, _ alignment: Int) -> AllocationError {
+        if byteCount > slabSize, isPowerOfTwo(alignment), alignment <= self.alignment { counters.tooLarge += 1 }
+        return refusal(
+            "SlabArena", byteCount: byteCount, alignment: alignment, largest: slabSize, largestAlignment: self.alignment
+        )
+    }
+
+    /// The bytes of the chunk that serves such a request.
+    @inlinable
+    public func goodSize(for byteCount: Int, alignment: Int) -> Int {
+        UInt(bitPattern: byteCount) <= UInt(bitPattern: slabSize) && offers(alignment)
+            ? chunkByteCount(for: byteCount) : byteCount
+    }
+
+    /// The bytes of the live chunk that the pointer lies in. Traps where it lies in none.
+    @inlinable
+    public func byteCount(of pointer: UnsafeRawPointer) -> Int {
+        let found = liveChunk(pointer)
+        return Int(found.slab.pointee.chunkSize)
+    }
+
+    /// The block as it is, where its chunk is large enough; else nil. A chunk never changes its size.
+    @inlinable
+    public func resize(_ pointer: UnsafeMutableRawPointer, byteCount: Int) -> UnsafeMutableRawBufferPointer? {
+        if byteCount < 0 { negativeByteCount("SlabArena", byteCount) }
+        let size = self.byteCount(of: pointer)
+        return byteCount <= size ? UnsafeMutableRawBufferPointer(start: pointer, count: size) : nil
+    }
+
+    // MARK: - The slow path
+
+    @usableFromInline @inline(never)
+    func takeChunkSlowly(_ byteCount: Int) -> UInt? {
+        let kind = classes + sizes.classIndex(byteCount)
+        kind.pointee.failedPops += 1
+        sweepEmptySlabs()
+        guard findRoom(kind) else { return nil }
+        let slab = kind.pointee.current
+        return takeChunk(Int(slab.pointee.freeHead), of: slab, kind, byteCount)
+    }
+
+    /// Sees to it that the current slab's free list is not empty. False where there is no memory for that.
+    func findRoom(_ kind: UnsafeMutablePointer<SlabClass>) -> Bool {
+        while true {
+            let slab = kind.pointee.current
+            if slab.pointee.freeHead != noChunk { return true }
+            if carve(slab, kind) { continue }
+            if let partial = kind.pointee.partial.first {
+                kind.pointee.partial.remove(partial)
+                setCurrent(partial, kind)
+            } else if let fresh = emptySlab(for: kind) ?? newSlab(for: kind) {
+                setCurrent(fresh, kind)
+            } else if !relieveShortage(kind) {
+                return false
+            }
+        }
+    }
+
+    /// Puts the next chunks that were never used on the free list: as many as their records fill some cache lines.
+    func carve(_ slab: SlabReference, _ kind: UnsafeMutablePointer<SlabClass>) -> Bool {
+        let first = slab.pointee.carved
+        let count = min(slab.pointee.chunkCount - first, 32)
+        guard count > 0 else { return false }
+        let state = UInt64(slab.pointee.firstGeneration) << 33
+        for index in first..<first + count {
+            slab.records[Int(index)] = ChunkRecord(
+                state: state, linkSlab: noSlab,
+                linkPosition: index + 1 < first + count ? index + 1 : slab.pointee.freeHead,
+                linkCount: 0, requested: 0)
+        }
+        slab.pointee.freeHead = first
+        slab.pointee.carved = first + count
+        kind.pointee.carved += Int(count)
+        return true
+    }
+
+    /// Makes a slab that is on no list the current one; the one before it goes to the list where it belongs.
+    func setCurrent(_ slab: SlabReference, _ kind: UnsafeMutablePointer<SlabClass>) {
+        retireCurrent(kind)
+        slab.pointee.place = .current
+        slab.pointee.emptySince = 0
+        kind.pointee.current = slab
+    }
+
+    /// Leaves the class without a current slab.
+    func retireCurrent(_ kind: UnsafeMutablePointer<SlabClass>) {
+        guard kind.pointee.hasCurrent else { return }
+        let old = kind.pointee.current
+        kind.pointee.current = SlabHeader.none
+        if old.pointee.hasRoom {
+            kind.pointee.partial.prepend(old, as: .partial)
+        } else {
+            kind.pointee.full.prepend(old, as: .full)
+        }
+    }
+}
+
+extension SlabHeader {
+    var hasRoom: Bool { freeHead != noChunk || carved < chunkCount }
+}
