@@ -36,12 +36,20 @@ extension SlabArena {
         }
         let index = slab.chunkIndex(offset: UInt(bitPattern: pointer) & ~baseMask)
         // H1
-        guard index < Int(slab.pointee.carved) else { misuse("SlabArena", pointer, "was never allocated") }
+        guard index < Int(slab.pointee.carved) else { outsideChunks(pointer, index, of: slab) }
         let record = slab.records + index
         guard record.pointee.references != 0 else {
             misuse("SlabArena", pointer, "is not live: its last reference was released already")
         }
         return (slab, record)
+    }
+
+    /// What is wrong with a pointer that leads to a slab and to no chunk that was used: behind a slab's chunks may be
+    /// somebody else's memory.
+    @usableFromInline @inline(never)
+    func outsideChunks(_ pointer: UnsafeRawPointer, _ index: Int, of slab: SlabReference) -> Never {
+        if index < Int(slab.pointee.chunkCount) { misuse("SlabArena", pointer, "was never allocated") }
+        misuse("SlabArena", pointer, "is not of this arena")
     }
 
     /// Adds a reference to the chunk that the pointer lies in.
@@ -112,7 +120,8 @@ extension SlabArena {
     /// Frees the block if it is this arena's.
     @inlinable @inline(__always)
     public func _deallocateIfOwned(_ pointer: UnsafeMutableRawPointer) -> Bool {
-        guard findSlab(UInt(bitPattern: pointer)) != nil else { return false }
+        // Not any address near a slab: behind a slab's chunks may be somebody else's memory.
+        guard owns(pointer) else { return false }
         deallocate(pointer)
         return true
     }
