@@ -116,12 +116,21 @@ extension SlabArena: OwningAllocator, ResettableAllocator, ResizableAllocator, S
         return Int(found.slab.pointee.chunkSize)
     }
 
-    /// The block as it is, where its chunk is large enough; else nil. A chunk never changes its size.
-    @inlinable
+    /// The block as it is, to the end of its chunk, where that is large enough; else nil. A chunk never changes its
+    /// size.
+    ///
+    /// Traps where the pointer is not of a live chunk of this arena, or the number is negative. O(1).
     public func resize(_ pointer: UnsafeMutableRawPointer, byteCount: Int) -> UnsafeMutableRawBufferPointer? {
         if byteCount < 0 { negativeByteCount("SlabArena", byteCount) }
-        let size = self.byteCount(of: pointer)
-        return byteCount <= size ? UnsafeMutableRawBufferPointer(start: pointer, count: size) : nil
+        let (slab, record) = liveChunk(pointer)
+        let kind = classes + Int(slab.pointee.classIndex)
+        let start = (record - slab.records) * kind.pointee.chunkSize
+        let offset = Int(bitPattern: UInt(bitPattern: pointer) & ~baseMask) - start
+        guard byteCount <= kind.pointee.chunkSize - offset else { return nil }
+        // From here on, so much of the chunk is asked for.
+        kind.pointee.requestedBytes &+= offset + byteCount - Int(record.pointee.requested)
+        record.pointee.requested = UInt32(offset + byteCount)
+        return UnsafeMutableRawBufferPointer(start: pointer, count: kind.pointee.chunkSize - offset)
     }
 
     // MARK: - The slow path
