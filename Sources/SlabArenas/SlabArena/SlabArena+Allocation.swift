@@ -195,6 +195,9 @@ extension SlabArena: OwningAllocator, ResettableAllocator, ResizableAllocator, S
         kind.pointee.current = SlabHeader.none
         if old.pointee.hasRoom {
             kind.pointee.partial.prepend(old, as: .partial)
+        } else if old.pointee.live == 0 {
+            // Its chunks are all retired.
+            retireEmpty(old)
         } else {
             kind.pointee.full.prepend(old, as: .full)
         }

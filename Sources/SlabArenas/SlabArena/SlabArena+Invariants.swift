@@ -42,6 +42,7 @@ extension SlabArena {
             kind.pointee.full.visit { slab in
                 if slab.pointee.place != .full { broken = "S1: a full slab says it is elsewhere" }
                 if slab.pointee.hasRoom { broken = "S2: a full slab has room" }
+                if slab.pointee.live == 0 { broken = "S2: a full slab is empty" }
             }
             if let broken { return broken }
         }

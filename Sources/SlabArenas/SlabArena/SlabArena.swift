@@ -2,7 +2,8 @@
 //
 // S1. `slots[n].slab` is the slab of number n, or nil; the set `bases` has exactly their bases. A slab is on exactly one
 //     list, and its header says which: its class's `current`, `partial`, `full`, or `empty`.
-// S2. A partial slab has a chunk that could be allocated; a full one has none; an empty one has no live chunk.
+// S2. A partial slab has a chunk that could be allocated; a full one has none, and a live one; an empty one has no live
+//     chunk.
 // S3. `lastBase` is `noBase` or the base of a slab.
 // S4. Of each class, live chunks == allocations - recycled, and the same for their requested bytes.
 // S5. A slab whose block goes back leaves `slots[n].firstGeneration` above each generation it had (R3).
