@@ -237,10 +237,14 @@ extension SlabArena {
         empty = SlabList()
         for number in 0..<slots.count {
             guard let slab = slots[number].slab else { continue }
-            // A live chunk's generation is used up, as one that was recycled is.
+            // R3: a live chunk's generation is used up, as one that was recycled is; after the last there is none.
             let carved = Int(slab.pointee.carved)
             for index in 0..<carved where slab.records[index].references != 0 {
-                slab.records[index].state &+= ChunkRecord.oneGeneration
+                if slab.records[index].generation == ChunkRecord.lastGeneration {
+                    slab.pointee.retired += 1
+                } else {
+                    slab.records[index].state += ChunkRecord.oneGeneration
+                }
             }
             giveBack(slab)
         }
