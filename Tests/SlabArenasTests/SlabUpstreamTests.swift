@@ -41,4 +41,33 @@ import Testing
         arena.checkInvariants()
         try both.close()
     }
+
+    /// Nothing is written behind what an upstream gave that does not keep the contract.
+    @Test(arguments: [(8, 0), (0, 1)]) func anUpstreamThatGivesLessTraps(offset: Int, missing: Int) async {
+        let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) { [offset, missing] in
+            let arena = try SlabArena(slabSize: 4096, upstream: WrongUpstream(offset: offset, missing: missing))
+            _ = try arena.allocateChunk(byteCount: 10)
+        }
+        let text = String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
+        #expect(
+            text.contains("is what upstream gave for a slab: too small, or not aligned as it was asked for"), "\(text)")
+    }
+}
+
+/// Breaks the contract: its blocks are not aligned, or smaller than it was asked for.
+final class WrongUpstream: Allocator {
+    let offset: Int
+    let missing: Int
+
+    init(offset: Int, missing: Int) {
+        self.offset = offset
+        self.missing = missing
+    }
+
+    func allocate(byteCount: Int, alignment: Int) throws(AllocationError) -> UnsafeMutableRawBufferPointer {
+        let block = try SystemAllocator().allocate(byteCount: byteCount + offset, alignment: alignment)
+        return UnsafeMutableRawBufferPointer(start: block.baseAddress! + offset, count: byteCount - missing)
+    }
+
+    func deallocate(_ pointer: UnsafeMutableRawPointer) { SystemAllocator().deallocate(pointer - offset) }
 }

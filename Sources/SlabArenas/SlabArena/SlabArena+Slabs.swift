@@ -40,14 +40,21 @@ extension SlabArena {
     private func slabBlock(_ byteCount: Int) -> (block: UnsafeMutableRawBufferPointer, base: UInt)? {
         func found(_ block: UnsafeMutableRawBufferPointer) -> (UnsafeMutableRawBufferPointer, UInt) {
             let start = UInt(bitPattern: block.baseAddress)
-            return (block, (start &+ ~baseMask) & baseMask)
+            let base = (start &+ ~baseMask) & baseMask
+            // The header is written at the end: never behind what upstream gave.
+            guard base &- start &+ UInt(byteCount) <= UInt(block.count) else {
+                misuse(
+                    "SlabArena", block.baseAddress.unsafelyUnwrapped,
+                    "is what upstream gave for a slab: too small, or not aligned as it was asked for")
+            }
+            return (block, base)
         }
         do throws(AllocationError) {
             return found(try upstream.allocate(byteCount: byteCount, alignment: slabAlignment))
         } catch {
             guard case .unsupportedAlignment(let limit) = error.reason,
                 let block = upstream.tryAllocate(
-                    byteCount: byteCount + slabAlignment - limit, alignment: limit)
+                    byteCount: byteCount + max(slabAlignment - limit, 0), alignment: limit)
             else { return nil }
             return found(block)
         }
