@@ -48,6 +48,10 @@ struct SlabHeader: BitwiseCopyable {
     /// The generation of a chunk that is carved.
     var firstGeneration: UInt32
     var place: SlabPlace
+    /// When the slab came to its class, as a number that rises with each slab that does.
+    var serial: UInt32 = 0
+    /// How many chunks were live when one was found that could not be moved; 0: not known of any.
+    var liveWhenPinned: UInt32 = 0
     /// Allocations of the class when the slab was found empty.
     var allocationsWhenEmpty: Int
     /// When the slab became empty, or was found so, in milliseconds; 0: not noted.

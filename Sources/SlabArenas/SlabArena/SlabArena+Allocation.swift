@@ -147,6 +147,7 @@ extension SlabArena: OwningAllocator, ResettableAllocator, ResizableAllocator, S
 
     /// Sees to it that the current slab's free list is not empty. False where there is no memory for that.
     func findRoom(_ kind: UnsafeMutablePointer<SlabClass>) -> Bool {
+        var relief = SlabRelief()
         while true {
             let slab = kind.pointee.current
             if slab.pointee.freeHead != noChunk { return true }
@@ -156,7 +157,7 @@ extension SlabArena: OwningAllocator, ResettableAllocator, ResizableAllocator, S
                 setCurrent(partial, kind)
             } else if let fresh = emptySlab(for: kind) ?? newSlab(for: kind) {
                 setCurrent(fresh, kind)
-            } else if !relieveShortage(kind) {
+            } else if !relieveShortage(kind, &relief) {
                 return false
             }
         }

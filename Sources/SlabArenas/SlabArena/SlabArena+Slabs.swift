@@ -12,10 +12,13 @@ extension SlabArena {
     func newSlab(for kind: UnsafeMutablePointer<SlabClass>) -> SlabReference? {
         let chunkCount = kind.pointee.chunkCount
         let byteCount = SlabHeader.blockByteCount(headerOffset: Int(headerOffset), chunkCount: chunkCount)
+        defer { moving.bytesJustGivenBack = 0 }
         guard slots.reserveOne(), let (block, base) = slabBlock(byteCount) else {
             counters.slabFailures += 1
+            if moving.bytesJustGivenBack >= byteCount { moving.prefersInPlace = true }
             return nil
         }
+        moving.prefersInPlace = false
         guard bases.insert(base, 0) else {
             upstream.deallocate(block)
             counters.slabFailures += 1
@@ -69,6 +72,9 @@ extension SlabArena {
         slab.pointee.carved = 0
         slab.pointee.retired = 0
         slab.pointee.classIndex = index
+        moving.serial &+= 1
+        slab.pointee.serial = moving.serial
+        slab.pointee.liveWhenPinned = 0
         slab.pointee.chunkSize = UInt32(kind.pointee.chunkSize)
         slab.pointee.chunkCount = UInt32(kind.pointee.chunkCount)
         slab.pointee.reciprocal = (1 << 63) / UInt(kind.pointee.chunkSize) + 1
@@ -83,26 +89,37 @@ extension SlabArena {
         return next
     }
 
-    /// An empty slab for a class, on no list: one that was the class's before, or another that has room for as many
-    /// records and generations left.
+    /// An empty slab for a class, on no list: one that was the class's before, or another that suits it.
     func emptySlab(for kind: UnsafeMutablePointer<SlabClass>) -> SlabReference? {
         let index = UInt32(kind - classes)
-        var other: SlabReference?
-        var slab = empty.first
-        while let candidate = slab {
-            if candidate.pointee.classIndex == index, candidate.pointee.hasRoom { break }
-            if other == nil, Int(candidate.pointee.recordCapacity) >= kind.pointee.chunkCount,
-                nextGeneration(of: candidate) <= ChunkRecord.lastGeneration
-            {
-                other = candidate
+        var found: SlabReference?
+        var next = empty.first
+        // One of the class itself saves the carving, which is not worth a long search.
+        var looks = 32
+        while let candidate = next, found == nil || looks > 0 {
+            if found != nil { looks -= 1 }
+            if candidate.pointee.classIndex == index, candidate.pointee.hasRoom {
+                found = candidate
+                break
             }
-            slab = candidate.pointee.next
+            if found == nil, fits(candidate, kind) { found = candidate }
+            next = candidate.pointee.next
         }
-        guard let found = slab ?? other else { return nil }
+        guard let found else { return nil }
         empty.remove(found)
         if found.pointee.classIndex != index { counters.slabsReassigned += 1 }
         assign(found, to: kind)
         return found
+    }
+
+    /// Whether a slab without live chunks can be another class's as it is: it has room for the records, not so much that
+    /// it wastes a 32nd of the slab, and generations are left. O(carved chunks).
+    func fits(_ slab: SlabReference, _ kind: UnsafeMutablePointer<SlabClass>) -> Bool {
+        let spare = Int(slab.pointee.recordCapacity) - kind.pointee.chunkCount
+        guard spare >= 0, moving.prefersInPlace || spare * MemoryLayout<ChunkRecord>.stride <= slabSize / 32 else {
+            return false
+        }
+        return nextGeneration(of: slab) <= ChunkRecord.lastGeneration
     }
 
     // MARK: - Going
@@ -115,6 +132,7 @@ extension SlabArena {
             kind.pointee.partial.prepend(slab, as: .partial)
         }
         guard slab.pointee.live == 0 else { return }
+        slab.pointee.liveWhenPinned = 0
         switch slab.pointee.place {
         case .current:
             // It stays, unless empty slabs go at once: a chunk that comes and goes must not cost a slab each time. The
@@ -146,6 +164,7 @@ extension SlabArena {
         if lastBase == base { lastBase = noBase }
         slots.giveBack(slab.pointee.number, firstGeneration: nextGeneration(of: slab))
         blockBytes -= slab.pointee.blockByteCount
+        moving.bytesJustGivenBack &+= slab.pointee.blockByteCount
         counters.slabsGivenBack += 1
         upstream.deallocate(slab.pointee.block)
     }
@@ -156,7 +175,8 @@ extension SlabArena {
         let now = clock()
         guard now &- lastSweep >= max(emptyDelay / 4, 1) else { return }
         lastSweep = now
-        empty.visit { slab in
+        let list = empty
+        list.visit { slab in
             guard now &- slab.pointee.emptySince >= emptyDelay else { return }
             empty.remove(slab)
             giveBack(slab)
@@ -178,8 +198,8 @@ extension SlabArena {
         }
     }
 
-    /// How long a slab stays after its last chunk was recycled, for what comes next: a second, unless set. Zero: it goes
-    /// back at once. Nil: it stays until ``trim()``.
+    /// How long a slab stays after its last chunk was recycled, for what comes next: a second, unless set. Less than a
+    /// millisecond: it goes back at once. Nil: it stays until ``trim()``, or until another class needs it.
     ///
     /// The arena has no thread of its own: what is due goes back when a call next takes a slow path, at the latest by
     /// ``trim()``.
@@ -188,37 +208,59 @@ extension SlabArena {
         set {
             emptyDelay = newValue.map {
                 let (seconds, attoseconds) = $0.components
-                return seconds < 0 ? 0 : UInt(seconds) &* 1000 &+ UInt(max(attoseconds, 0) / 1_000_000_000_000_000)
+                // Up to a million years.
+                return UInt(min(max(seconds, 0), 1 << 45)) * 1000
+                    + (seconds < 0 ? 0 : UInt(max(attoseconds, 0) / 1_000_000_000_000_000))
             }
-            if emptyDelay == 0 { trim() }
+            guard emptyDelay == 0 else { return }
+            gatherIdle(except: nil)
+            giveBackEmpty()
         }
     }
 
     /// Gives every empty slab back to upstream, also those that were pre-filled and never used.
     ///
     /// - Returns: the bytes that went back.
-    /// - Complexity: O(slabs that have room).
+    /// - Complexity: O(classes + slabs that have room).
     @discardableResult
     public func trim() -> Int {
         let before = blockBytes
-        empty.visit { slab in
+        gatherIdle(except: nil)
+        for index in 0..<sizes.sizes.count {
+            let kind = classes + index
+            let partial = kind.pointee.partial
+            partial.visit { slab in
+                guard slab.pointee.live == 0 else { return }
+                kind.pointee.partial.remove(slab)
+                empty.prepend(slab, as: .empty)
+            }
+        }
+        giveBackEmpty()
+        return before - blockBytes
+    }
+
+    private func giveBackEmpty() {
+        while let slab = empty.first {
             empty.remove(slab)
             giveBack(slab)
         }
-        for index in 0..<sizes.sizes.count {
+    }
+
+    /// Puts current slabs on which nothing lives with the empty ones; not that of the class itself. Whether there was
+    /// one. O(classes).
+    @discardableResult
+    func gatherIdle(except receiver: UnsafeMutablePointer<SlabClass>?) -> Bool {
+        var found = false
+        for index in 0..<sizes.sizes.count where classes + index != receiver {
             let kind = classes + index
-            if kind.pointee.hasCurrent, kind.pointee.current.pointee.live == 0 {
-                let slab = kind.pointee.current
-                kind.pointee.current = SlabHeader.none
-                giveBack(slab)
-            }
-            kind.pointee.partial.visit { slab in
-                guard slab.pointee.live == 0 else { return }
-                kind.pointee.partial.remove(slab)
-                giveBack(slab)
-            }
+            guard kind.pointee.hasCurrent, kind.pointee.current.pointee.live == 0 else { continue }
+            let slab = kind.pointee.current
+            kind.pointee.current = SlabHeader.none
+            slab.pointee.emptySince = clock()
+            empty.prepend(slab, as: .empty)
+            found = true
         }
-        return before - blockBytes
+        return found
     }
 
     /// Frees every chunk, whoever has references, and gives all slabs back. Locations of before are found out; buffers
@@ -271,9 +313,11 @@ extension SlabArena {
     public func prefill(byteCount: Int, chunkCount: Int) throws(AllocationError) {
         guard byteCount >= 0, byteCount <= slabSize else { throw refused(byteCount, 1) }
         let kind = classes + sizes.classIndex(byteCount)
-        while kind.pointee.freeCount < chunkCount {
+        var free = kind.pointee.freeCount
+        while free < chunkCount {
             guard let slab = emptySlab(for: kind) ?? newSlab(for: kind) else { throw refused(byteCount, 1) }
             kind.pointee.partial.prepend(slab, as: .partial)
+            free += Int(slab.pointee.chunkCount - slab.pointee.retired)
         }
     }
 }

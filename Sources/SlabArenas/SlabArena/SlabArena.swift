@@ -72,6 +72,7 @@ public final class SlabArena {
     @exclusivity(unchecked) var lastSweep: UInt = 0
     @exclusivity(unchecked) var shortageHandler: ((SlabShortage) -> Bool)?
     @exclusivity(unchecked) var isHandlingShortage = false
+    @exclusivity(unchecked) var moving = SlabMoving()
     /// Milliseconds of a clock that never goes back; tests set their own.
     @exclusivity(unchecked) var clock: () -> UInt = systemMilliseconds
     /// Where slabs come from.

@@ -1,0 +1,87 @@
+// Which slab is emptied.
+//
+// A class can give a slab where as many chunks are free on its slabs that hold something as a slab has: then what lives on
+// any one of them has room on the others. Of those slabs the policy ranks the ones that are cheap enough, and the first
+// whose chunks can all be moved is taken.
+//
+// Looking for a chunk that cannot be moved may take a look at every record of a slab. A slab on which one was found is
+// marked, and not looked at again before fewer chunks live on it, or until the next explicit call: so automatic mode,
+// which asks at every shortage, pays for a slab's records once for each of its chunks that are released.
+
+extension SlabArena {
+    /// The slab to be emptied, or nil; no slab of the class that is to get it.
+    func findSource(
+        except receiver: UnsafeMutablePointer<SlabClass>?, _ policy: SlabRebalancePolicy, limit: Int
+    ) -> SlabReference? {
+        guard limit > 0 else { return nil }
+        var best: (slab: SlabReference, rank: (Int, Int))?
+        var needed = Int.max
+        for index in 0..<sizes.sizes.count where classes + index != receiver {
+            let kind = classes + index
+            // No class without a slab's worth of free chunks passes this, which costs no look at its slabs.
+            let (slabCount, chunkCount) = (kind.pointee.slabCount, kind.pointee.chunkCount)
+            guard slabCount > 1, (slabCount - 1) * chunkCount >= kind.pointee.liveCount else { continue }
+            let free = freeBesideLive(kind)
+            let copy = kind.pointee
+            copy.visit { slab in
+                let live = Int(slab.pointee.live)
+                guard live > 0, free >= chunkCount - Int(slab.pointee.retired) else { return }
+                let isUnlikely = slab.pointee.liveWhenPinned != 0 && live >= Int(slab.pointee.liveWhenPinned)
+                if isUnlikely { return }
+                guard live <= limit else {
+                    needed = min(needed, live)
+                    return
+                }
+                let rank = rank(slab, free, policy)
+                if let best, best.rank <= rank { return }
+                if canMoveAll(slab) {
+                    slab.pointee.liveWhenPinned = 0
+                    best = (slab, rank)
+                } else {
+                    slab.pointee.liveWhenPinned = slab.pointee.live
+                }
+            }
+        }
+        moving.needed = best == nil && needed != .max ? needed : 0
+        moving.releasedWhenNeeded = referencesReleased
+        return best?.slab
+    }
+
+    /// Slabs of a lower rank are emptied first.
+    private func rank(_ slab: SlabReference, _ free: Int, _ policy: SlabRebalancePolicy) -> (Int, Int) {
+        let liveBytes = Int(slab.pointee.live) * Int(slab.pointee.chunkSize)
+        return switch policy {
+        case .emptiest: (liveBytes, 0)
+        // The serial goes round: what counts is how long ago it was given.
+        case .oldest: (-Int(moving.serial &- slab.pointee.serial), liveBytes)
+        case .mostFree: (-free * Int(slab.pointee.chunkSize), liveBytes)
+        }
+    }
+
+    /// Free chunks of a class on slabs that hold something. O(slabs with room).
+    private func freeBesideLive(_ kind: UnsafeMutablePointer<SlabClass>) -> Int {
+        var free = 0
+        func add(_ slab: SlabReference) {
+            guard slab.pointee.live > 0 else { return }
+            free += Int(slab.pointee.chunkCount - slab.pointee.live - slab.pointee.retired)
+        }
+        if kind.pointee.hasCurrent { add(kind.pointee.current) }
+        let partial = kind.pointee.partial
+        partial.visit(add)
+        return free
+    }
+
+    /// Whether every live chunk of a slab has one reference, a location's. O(carved chunks).
+    private func canMoveAll(_ slab: SlabReference) -> Bool {
+        for index in 0..<Int(slab.pointee.carved) {
+            let record = slab.records[index]
+            if record.references != 0, !record.isMovable { return false }
+        }
+        return true
+    }
+
+    /// Has every slab looked at again. O(slabs).
+    func forgetPinned() {
+        for number in 0..<slots.count { slots[number].slab?.pointee.liveWhenPinned = 0 }
+    }
+}
