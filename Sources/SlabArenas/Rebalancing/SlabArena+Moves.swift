@@ -81,6 +81,7 @@ extension SlabArena {
             .copyMemory(from: UnsafeRawBufferPointer(memory(ofChunk: index, of: source, size)))
         target.pointee.freeHead = new.pointee.linkPosition
         target.pointee.live += 1
+        if target.pointee.liveWhenPinned != 0 { target.pointee.liveWhenPinned += 1 }
         // Its own generation, and the old one's reference, which the location holds. R4: the link's reference goes along.
         new.pointee = ChunkRecord(
             state: new.pointee.state | ChunkRecord.heldByLocation | 1, linkSlab: old.pointee.linkSlab,
