@@ -53,7 +53,7 @@ extension SlabArena: OwningAllocator, ResettableAllocator, ResizableAllocator, S
     @inlinable @inline(__always)
     public func tryAllocate(byteCount: Int, alignment: Int) -> UnsafeMutableRawBufferPointer? {
         guard offers(alignment), let address = takeChunk(byteCount) else {
-            if byteCount < 0 { negativeByteCount("SlabArena", byteCount) }
+            noteRefusal(byteCount, alignment)
             return nil
         }
         return buffer(address, chunkByteCount(for: byteCount))
@@ -66,8 +66,8 @@ extension SlabArena: OwningAllocator, ResettableAllocator, ResizableAllocator, S
     /// - Complexity: O(1), and a call of upstream where the class needs a slab.
     @inlinable
     public func allocate(byteCount: Int, alignment: Int) throws(AllocationError) -> UnsafeMutableRawBufferPointer {
-        if let block = tryAllocate(byteCount: byteCount, alignment: alignment) { return block }
-        throw refused(byteCount, alignment)
+        guard offers(alignment), let address = takeChunk(byteCount) else { throw refused(byteCount, alignment) }
+        return buffer(address, chunkByteCount(for: byteCount))
     }
 
     /// Allocates a chunk, with one reference, and gives as much of it as was asked for: nil in place of an error.
@@ -76,7 +76,7 @@ extension SlabArena: OwningAllocator, ResettableAllocator, ResizableAllocator, S
     @inlinable @inline(__always)
     public func tryAllocateChunk(byteCount: Int) -> UnsafeMutableRawBufferPointer? {
         guard let address = takeChunk(byteCount) else {
-            if byteCount < 0 { negativeByteCount("SlabArena", byteCount) }
+            noteRefusal(byteCount, 1)
             return nil
         }
         return buffer(address, byteCount)
@@ -90,13 +90,20 @@ extension SlabArena: OwningAllocator, ResettableAllocator, ResizableAllocator, S
     /// - Complexity: O(1), and a call of upstream where the class needs a slab.
     @inlinable
     public func allocateChunk(byteCount: Int) throws(AllocationError) -> UnsafeMutableRawBufferPointer {
-        if let block = tryAllocateChunk(byteCount: byteCount) { return block }
-        throw refused(byteCount, 1)
+        guard let address = takeChunk(byteCount) else { throw refused(byteCount, 1) }
+        return buffer(address, byteCount)
+    }
+
+    /// Counts what is too large, and traps for a negative size.
+    @usableFromInline @inline(never)
+    func noteRefusal(_ byteCount: Int, _ alignment: Int) {
+        if byteCount < 0 { negativeByteCount("SlabArena", byteCount) }
+        if byteCount > slabSize, offers(alignment) { counters.tooLarge += 1 }
     }
 
     @usableFromInline @inline(never)
     func refused(_ byteCount: Int, _ alignment: Int) -> AllocationError {
-        if byteCount > slabSize, isPowerOfTwo(alignment), alignment <= self.alignment { counters.tooLarge += 1 }
+        noteRefusal(byteCount, alignment)
         return refusal(
             "SlabArena", byteCount: byteCount, alignment: alignment, largest: slabSize, largestAlignment: self.alignment
         )

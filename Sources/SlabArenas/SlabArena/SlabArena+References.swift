@@ -173,6 +173,7 @@ extension SlabArena {
     func retire(_ slab: SlabReference, _ record: UnsafeMutablePointer<ChunkRecord>) {
         record.pointee.state = 0
         slab.pointee.retired += 1
+        counters.retired += 1
     }
 
     /// Recycles a chunk whose last reference goes, and releases the chunk that it links to, and so on.

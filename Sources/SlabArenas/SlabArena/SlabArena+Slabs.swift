@@ -272,6 +272,7 @@ extension SlabArena {
             classes[index].recycled = classes[index].allocations
             classes[index].recycledBytes = classes[index].requestedBytes
         }
+        counters.freedAtOnce += live
         live = 0
         liveBytes = 0
         giveBackAllSlabs()

@@ -12,6 +12,10 @@ struct SlabCounters {
     var slabsReassigned = 0
     var chunksMoved = 0
     var tooLarge = 0
+    /// Chunks retired, also those whose slabs have gone back.
+    var retired = 0
+    /// Chunks that `freeAll` freed: no reference of theirs was released, and they came on no free list.
+    var freedAtOnce = 0
 }
 
 /// A size class's part of ``SlabStatistics``.
@@ -34,9 +38,9 @@ public struct SlabClassStatistics: Codable, Equatable, Sendable {
     public var bytesRequested = 0
     /// Bytes of the chunks in use.
     public var bytesGranted: Int { chunksInUse * chunkSize }
-    /// Bytes in free chunks, and at the ends of slabs where no chunk fits.
+    /// Bytes in free chunks. Together with those granted, these are the bytes that the class's chunks can have.
     public var bytesFree = 0
-    /// The part of the slabs' chunk bytes that no request has: 0 where every chunk is in use and full.
+    /// The part of those that no request has: 0 where every chunk is in use and full.
     public var fragmentation: Double {
         let all = bytesGranted + bytesFree
         return all == 0 ? 0 : 1 - Double(bytesRequested) / Double(all)
@@ -67,7 +71,7 @@ public struct SlabStatistics: Codable, Equatable, Sendable {
     public var slabsReassigned = 0
     /// Chunks that were moved to empty a slab.
     public var chunksMoved = 0
-    /// Requests beyond the slab size.
+    /// Requests beyond the slab size, which were refused.
     public var requestsTooLarge = 0
     /// Chunks put on a free list: new ones, and those that were recycled.
     public var freeListPushes = 0
@@ -109,7 +113,7 @@ extension SlabArena {
             all.classes[index].chunks += Int(slab.pointee.chunkCount)
             all.classes[index].chunksRetired += Int(slab.pointee.retired)
             all.classes[index].chunksFree += Int(slab.pointee.chunkCount - slab.pointee.retired)
-            all.classes[index].bytesFree += Int(slab.pointee.chunkCount) * size
+            all.classes[index].bytesFree += Int(slab.pointee.chunkCount - slab.pointee.retired) * size
         }
         for index in all.classes.indices {
             let kind = all.classes[index]
@@ -121,8 +125,10 @@ extension SlabArena {
             all.freeListFailedPops += classes[index].failedPops
             all.slabs += kind.slabs
         }
-        all.freeListPops = all.allocations
-        all.freeListPushes -= all.classes.reduce(0) { $0 + $1.chunksRetired }
+        // A move takes a place off one free list, and puts one on another.
+        all.freeListPops = all.allocations + counters.chunksMoved
+        all.freeListPushes += counters.chunksMoved - counters.retired - counters.freedAtOnce
+        all.releasesToZero -= counters.freedAtOnce
         all.slabsEmpty = empty.count
         all.referencesAdded = referencesAdded
         all.referencesReleased = referencesReleased
@@ -151,7 +157,7 @@ extension SlabArena {
         all.chunksFree = all.chunks - all.chunksInUse - all.chunksRetired
         all.allocations = kind.pointee.allocations
         all.bytesRequested = kind.pointee.requestedBytes - kind.pointee.recycledBytes
-        all.bytesFree = (all.chunks - all.chunksInUse) * size
+        all.bytesFree = all.chunksFree * size
         return all
     }
 
