@@ -44,7 +44,8 @@ import Testing
 
     /// Nothing is written behind what an upstream gave that does not keep the contract.
     @Test(arguments: [(8, 0), (0, 1)]) func anUpstreamThatGivesLessTraps(offset: Int, missing: Int) async {
-        let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) { [offset, missing] in
+        let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+            [offset, missing] in
             let arena = try SlabArena(slabSize: 4096, upstream: WrongUpstream(offset: offset, missing: missing))
             _ = try arena.allocateChunk(byteCount: 10)
         }

@@ -75,12 +75,15 @@ extension UnsafeMutablePointer where Pointee == SlabHeader {
     /// The chunk that an offset from the slab's base lies in: `carved` or more where it lies in none that was used.
     @inlinable @inline(__always)
     func chunkIndex(offset: UInt) -> Int {
-        // Exact for offsets below 2^32: the reciprocal is too large by at most 1 part in 2^63 / chunkSize.
+        // Exact where offset * chunkSize < 2^63, as for offsets below 2^32 and chunks up to 2^31: the reciprocal is too
+        // large by at most 1, so the quotient is by offset / 2^63, which is less than 1 / chunkSize.
         Int(bitPattern: (offset &* 2).multipliedFullWidth(by: pointee.reciprocal).high)
     }
 }
 
 extension SlabHeader {
+    static func reciprocal(of chunkSize: Int) -> UInt { (1 << 63) / UInt(chunkSize) + 1 }
+
     /// The bytes of a slab's block.
     static func blockByteCount(headerOffset: Int, chunkCount: Int) -> Int {
         headerOffset + MemoryLayout<SlabHeader>.size + chunkCount * MemoryLayout<ChunkRecord>.stride

@@ -77,7 +77,7 @@ extension SlabArena {
         slab.pointee.liveWhenPinned = 0
         slab.pointee.chunkSize = UInt32(kind.pointee.chunkSize)
         slab.pointee.chunkCount = UInt32(kind.pointee.chunkCount)
-        slab.pointee.reciprocal = (1 << 63) / UInt(kind.pointee.chunkSize) + 1
+        slab.pointee.reciprocal = SlabHeader.reciprocal(of: kind.pointee.chunkSize)
     }
 
     /// R3: above every generation that a chunk of the slab has had. O(carved chunks).
