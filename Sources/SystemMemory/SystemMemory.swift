@@ -162,4 +162,7 @@ public enum SystemMemory {
 /// The calls that can be made to fail.
 public enum Call: Int, Sendable {
     case map, unmap, discard, remap, protect, adviseHugePages
+    // Those of SystemFile.
+    case openFile, fileStatus, lockFile, readFile, writeFile, truncateFile, allocateFile, punchHole, mapFile
+    case synchronizeFile, synchronizeFolder
 }

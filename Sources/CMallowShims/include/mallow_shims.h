@@ -13,7 +13,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -163,6 +166,24 @@ static inline int mallow_handle_signal(int number, void (*handler)(int)) {
 static inline int mallow_open_to_append(const char *path) {
     return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
 }
+
+static inline int mallow_open_file(const char *path, int flags) { return open(path, flags | O_CLOEXEC, 0644); }
+// Never waits. 0, or -1.
+static inline int mallow_lock_file(int descriptor) { return flock(descriptor, LOCK_EX | LOCK_NB); }
+static inline int mallow_is_regular_file(const struct stat *status) { return S_ISREG(status->st_mode); }
+// How long the process may make a file, in bytes: beyond it, a signal ends the process.
+static inline uint64_t mallow_file_size_limit(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return UINT64_MAX;
+    return (uint64_t)limit.rlim_cur;
+}
+#if defined(__linux__)
+#include <linux/falloc.h>
+// By the number: libc declares the call for GNU programs alone.
+static inline int mallow_punch_hole(int descriptor, off_t offset, off_t count) {
+    return (int)syscall(SYS_fallocate, descriptor, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, count);
+}
+#endif
 
 // What a busy-waiting loop should do between two looks.
 static inline void mallow_spin_hint(void) {
