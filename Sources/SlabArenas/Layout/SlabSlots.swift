@@ -21,7 +21,7 @@ struct SlabSlots {
     var capacity: UInt32 = 0
     var firstFree = noSlab
     /// The first generation of a number that was never given.
-    private var freshGeneration: UInt32 = 1
+    var freshGeneration: UInt32 = 1
 
     init() {}
 
