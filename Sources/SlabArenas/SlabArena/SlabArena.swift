@@ -139,6 +139,7 @@ public final class SlabArena {
     }
 
     deinit {
+        saveFileAtEnd()
         giveBackAllSlabs()
         slots.free()
         bases.removeAll()
