@@ -25,7 +25,7 @@ if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then missing+=(python3-ven
 if ((${#missing[@]} > 0)); then
     mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
     if ! command -v apt-get >/dev/null; then
-        echo "The cache server's tests need what these Debian packages hold; install your system's own: ${missing[*]}" >&2
+        echo "The cache server's tests need what these Debian packages hold; install your own: ${missing[*]}" >&2
         exit 1
     fi
     as_root=()

@@ -1,19 +1,16 @@
 # Starting and stopping cache servers, for the scripts beside this file, which source it.
 #
 #   free_ports COUNT             ports that nobody listens on, a line each
-#   start_server LOG PORT CMD…   starts CMD with -l 127.0.0.1 -p PORT behind it and waits until it answers: $server_pid
+#   start_server LOG PORT CMD…   starts CMD with -l 127.0.0.1 -p PORT behind it, waits until it answers: $server_pid
 #   stop_server PID              SIGTERM, and its exit status; 124 where it had to be killed after 20 seconds
 #   stop_all_servers             for a trap: kills what was started and is left
 
 server_pids=()
 
 free_ports() {
-    python3 - "$1" <<'END'
-import socket, sys
-sockets = [socket.socket() for _ in range(int(sys.argv[1]))]
-for s in sockets: s.bind(("127.0.0.1", 0))
-for s in sockets: print(s.getsockname()[1])
-END
+    PYTHONPATH=$(dirname "${BASH_SOURCE[0]}")/../Tests/clients python3 -c '
+import sys, wire
+print(*wire.free_ports(int(sys.argv[1])), sep="\n")' "$1"
 }
 
 answers() {

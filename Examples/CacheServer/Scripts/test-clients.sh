@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Real clients against the cache server: each script of Tests/clients runs against Debian's memcached and against the server,
-# and what both printed must be the same; then the server is tortured. About a minute. Installs what is missing.
+# Real clients against the cache server: each script of Tests/clients runs against Debian's memcached and against the
+# server, and what both printed must be the same; then the server is tortured. About a minute. Installs what is missing.
 #
 #     Examples/CacheServer/Scripts/test-clients.sh [SERVER COMMAND…]
 #
-# The command gets `-l 127.0.0.1 -p PORT -m 64 -t 4` behind it; without one, CacheServer is built and run. Ends with status 1 and a
-# diff (memcached's lines with -, the server's with +) where something differs. Environment:
+# The command gets `-l 127.0.0.1 -p PORT -m 64 -t 4` behind it; without one, CacheServer is built and run. Ends with
+# status 1 and a diff (memcached's lines with -, the server's with +) where something differs. Environment:
 #   TORTURE_SECONDS=20, TORTURE_SEED=1   how long the torture takes, and which one; 0 seconds: none
 #   NO_LEAK_CHECK=1                      for a server that does not say "arena: no leaks" when it stops
 set -euo pipefail
@@ -77,7 +77,8 @@ for talk in "${talks[@]}"; do wait "$talk" || failed=1; done
 for name in "${names[@]}"; do
     cat "$work/theirs.$name.trouble" "$work/ours.$name.trouble"
     lines=$(wc -l <"$work/theirs.$name")
-    if diff -U 12 --label memcached --label "${ours[0]##*/}" "$work/theirs.$name" "$work/ours.$name" >"$work/$name.diff"; then
+    if diff -U 12 --label memcached --label "${ours[0]##*/}" "$work/theirs.$name" "$work/ours.$name" \
+        >"$work/$name.diff"; then
         echo "$name: $lines lines, the same"
     else
         echo "$name: differs from memcached:"

@@ -4,10 +4,10 @@ and prints what comes back as a transcript. The same script against two servers 
 
     protocol.py HOST PORT [CASE TITLE PART]
 
-Every case has a connection and keys of its own. After its bytes comes `version`, so that the transcript shows whether the
-server still listens, and then the end of what we send: the server must answer what it has got and close.
-What must differ is left out by rule: the version's text, and the numbers of `gets`, which become #1, #2, … in the order
-in which they appear. A long value is shown as its length and its SHA-1.
+Every case has a connection and keys of its own. After its bytes comes `version`, so that the transcript shows whether
+the server still listens, and then the end of what we send: the server must answer what it has got and close.
+What must differ is left out by rule: the version's text, and the numbers of `gets`, which become #1, #2, … in the
+order in which they appear. A long value is shown as its length and its SHA-1.
 """
 
 import concurrent.futures
@@ -194,7 +194,8 @@ def run(number, case, host, port):
         real.append(piece)
     answer, note = conversation(host, port, joined(real))
     lines = [f"== {number} {title}"]
-    lines += [f"> {shown(line)}" for line in b"".join(p for p in real[:-1] if isinstance(p, bytes)).splitlines(True)[:12]]
+    sent = b"".join(piece for piece in real[:-1] if isinstance(piece, bytes))
+    lines += [f"> {shown(line)}" for line in sent.splitlines(True)[:12]]
     lines += [f"< {line}" for line in cleaned(answer)]
     if note:
         lines.append(f"! {note.decode()}")

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""A real client library, pymemcache, against a cache server: every call it has, and what it returned, as a transcript. The
-same script against two servers shows by `diff` where they differ.
+"""A real client library, pymemcache, against a cache server: every call it has, and what it returned, as a transcript.
+The same script against two servers shows by `diff` where they differ.
 
     pymemcache_client.py HOST PORT
 
@@ -148,7 +148,8 @@ def numbers(client):
 def binary(client):
     section("values of any bytes")
     values = {
-        "empty": b"", "zero": b"\0", "line": b"\r\n", "lines": b"a\r\nb\r\n\r\n", "end": b"END\r\n", "value": b"VALUE x 0 1\r\n",
+        "empty": b"", "zero": b"\0", "line": b"\r\n", "lines": b"a\r\nb\r\n\r\n",
+        "end": b"END\r\n", "value": b"VALUE x 0 1\r\n",
         "all": bytes(range(256)), "zeros": b"\0" * 5000, "high": b"\xff\xfe\x80",
     }
     for name, value in values.items():
@@ -257,12 +258,19 @@ def flush_and_stats(client):
         client.get(f"s{i % 7}")
         client.get(f"nothing{i}")
     client.get_many([f"s{i}" for i in range(20)])
-    client.incr("s1", 1), client.incr("nothing", 1), client.decr("s1", 1), client.decr("nothing", 1)
-    client.touch("s1", 0, noreply=False), client.touch("nothing", 0, noreply=False), client.touch("s2", 0, noreply=False)
-    client.cas("s1", "x", client.gets("s1")[1]), client.cas("s1", "x", b"1"), client.cas("nothing", "x", b"1")
-    client.delete("s9", noreply=False), client.delete("nothing", noreply=False)
-    client.append("s1", "x", noreply=False), client.append("nothing", "x", noreply=False)
-    client.add("s1", "x", noreply=False), client.replace("nothing", "x", noreply=False)
+    for key in ["s1", "nothing"]:
+        client.incr(key, 1)
+        client.decr(key, 1)
+        client.touch(key, 0, noreply=False)
+    client.cas("s1", "x", client.gets("s1")[1])
+    client.cas("s1", "x", b"1")
+    client.cas("nothing", "x", b"1")
+    for key in ["s9", "nothing"]:
+        client.delete(key, noreply=False)
+    for key in ["s1", "nothing"]:
+        client.append(key, "x", noreply=False)
+    client.add("s1", "x", noreply=False)
+    client.replace("nothing", "x", noreply=False)
     after = client.stats()
     for name in COUNTERS:
         name = name.encode()

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Debian's libmemcached-tools, a C client library's programs, against a cache server: what each printed and its status, as a
-# transcript. The same script against two servers shows by `diff` where they differ.
+# Debian's libmemcached-tools, a C client library's programs, against a cache server: what each printed and its status,
+# as a transcript. The same script against two servers shows by `diff` where they differ.
 #
 #   tools.sh HOST PORT
 #
@@ -68,8 +68,9 @@ filter=("${summed[@]}")
 run memccat "$server" --non-blocking --tcp-nodelay one three
 
 order=(sort -u)
-names='pid|uptime|time|version|pointer_size|(curr|total)_connections|cmd_(get|set|flush|touch)|(get|delete|incr)_(hits|misses)'
-names+='|(decr|cas|touch)_(hits|misses)|cas_badval|(curr|total)_items|bytes(_read|_written)?|limit_maxbytes|threads|evictions'
+names='pid|uptime|time|version|pointer_size|(curr|total)_connections|cmd_(get|set|flush|touch)|cas_badval|threads'
+names+='|(get|delete|incr|decr|cas|touch)_(hits|misses)|(curr|total)_items|bytes(_read|_written)?|limit_maxbytes'
+names+='|evictions'
 filter=(sed -nE "s/^\t($names): .*/\1/p")
 run memcstat "$server"
 names='active_slabs|total_malloced|chunk_size|chunks_per_page|total_pages|total_chunks|used_chunks|free_chunks'

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""Tortures a cache server, and says whether it held: random, truncated and hostile input on many connections at once, clients
-that vanish in the middle of a command or of an answer, and among them clients that behave and check every value they get.
+"""Tortures a cache server, and says whether it held: random, truncated and hostile input on many connections at once,
+clients that vanish in the middle of a command or of an answer, and among them clients that behave and check every value
+they get.
 
     torture.py [--seconds 20] [--seed 1] [--connections 150] [--no-leak-check] SERVER COMMAND…
 
-The command is started with `-l 127.0.0.1 -p PORT -m 64` behind it. Afterwards the server must answer a new client, have closed
-what clients left, have stayed within its memory, and on SIGTERM, with clients still connected, end with status 0 and say on
-standard error that its arena has no leaks. The seed fixes what each client does; how they interleave is the scheduler's.
+The command is started with `-l 127.0.0.1 -p PORT -m 64` behind it. Afterwards the server must answer a new client, have
+closed what clients left, have stayed within its memory, and on SIGTERM, with clients still connected, end with status 0
+and say on standard error that its arena has no leaks. The seed fixes what each client does; how they interleave is the
+scheduler's.
 """
 
 import argparse
@@ -16,7 +18,6 @@ import os
 import random
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,7 +25,7 @@ import time
 
 from hostile import BIG_VALUES, Hostile
 from wellbehaved import WellBehaved
-from wire import Broken, Wire
+from wire import Broken, Wire, free_ports
 
 LEAK_LINE = "arena: no leaks"
 MEMORY_LIMIT = 64  # MiB, the server's -m
@@ -136,8 +137,8 @@ def stopped(server, leak_check, log):
 async def torture(options, server, port, peak):
     base = await statistics(port)
     base_descriptors = descriptors(server.pid)
-    print(f"seed {options.seed}, {options.connections} hostile connections, {options.seconds:g} seconds; the server has "
-          f"{peak['resident'] >> 20} MiB resident")
+    print(f"seed {options.seed}, {options.connections} hostile connections, {options.seconds:g} seconds; "
+          f"the server has {peak['resident'] >> 20} MiB resident")
 
     async with Wire(port) as wire:
         for key, value in BIG_VALUES.items():
@@ -198,9 +199,7 @@ async def main():
     parser.add_argument("command", nargs=argparse.REMAINDER)
     options = parser.parse_args()
 
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_ports(1)[0]
     server = None
     with tempfile.TemporaryFile() as log:
         try:
@@ -213,9 +212,12 @@ async def main():
                 wire.close()
             print("torture: passed")
             return 0
-        except (Failure, Broken) as failure:
+        except (Failure, Broken, OSError) as failure:
+            await asyncio.sleep(0.2)
+            ended = server.poll() if server is not None else None
             log.seek(0)
-            print(f"torture: FAILED: {failure}", file=sys.stderr)
+            print(f"torture: FAILED: {failure}" + (f"; the server ended with status {ended}" if ended else ""),
+                  file=sys.stderr)
             print(log.read().decode(errors="replace")[-4000:], file=sys.stderr, end="")
             return 1
         finally:

@@ -1,11 +1,13 @@
-"""A client that behaves: it alone uses its keys, remembers what it stored and checks each answer. A value may be gone, since
-the server evicts and others say `flush_all`, but what is there must be the last that was stored."""
+"""A client that behaves: it alone uses its keys, remembers what it stored and checks each answer. A value may be gone,
+since the server evicts and others say `flush_all`, but what is there must be the last that was stored."""
 
 import asyncio
 import random
 import time
 
 from wire import Broken, Wire
+
+NO_MEMORY = b"SERVER_ERROR out of memory storing object\r\n"
 
 
 class WellBehaved:
@@ -45,7 +47,7 @@ class WellBehaved:
         key = self.prefix + b"%d" % choice.randrange(60)
         flags = choice.getrandbits(32)
         action = choice.choices(
-            ["get", "several", "set", "noreply", "add", "replace", "append", "prepend", "cas", "incr", "delete", "touch"],
+            "get several set noreply add replace append prepend cas incr delete touch".split(),
             [30, 5, 15, 5, 3, 3, 3, 3, 3, 3, 3, 3])[0]
         if action == "get":
             await self.check(wire, key)
@@ -107,7 +109,7 @@ class WellBehaved:
         answer = await wire.store(key, value, action.encode(), flags)
         if answer.startswith(b"SERVER_ERROR"):  # no memory just now: nothing is stored, and the old value may be gone
             if action == "set" and key in self.model:
-                self.expect(answer, [b"SERVER_ERROR out of memory storing object\r\n"])
+                self.expect(answer, [NO_MEMORY])
                 await wire.ask(b"delete %s\r\n" % key)
                 self.model.pop(key)
             return
@@ -140,7 +142,7 @@ class WellBehaved:
         unique = found[2] if self.random.random() < 0.7 else b"%d" % (int(found[2]) + 1_000_000_000)
         answer = await wire.store(key, value, b"cas", flags, b" " + unique)
         self.expect(answer, [b"STORED\r\n" if unique == found[2] else b"EXISTS\r\n"], [b"NOT_FOUND\r\n"],
-                    [b"SERVER_ERROR out of memory storing object\r\n"])
+                    [NO_MEMORY])
         if answer == b"STORED\r\n":
             self.model[key] = (value, flags)
         elif answer != b"EXISTS\r\n":
@@ -149,6 +151,7 @@ class WellBehaved:
 
     async def count(self, wire, key):
         key, start, step = key + b"#", self.random.randrange(1 << 40), self.random.randrange(1 << 20)
-        self.expect(await wire.store(key, b"%d" % start), [b"STORED\r\n"], [b"SERVER_ERROR out of memory storing object\r\n"])
+        answer = await wire.store(key, b"%d" % start)
+        self.expect(answer, [b"STORED\r\n"], [NO_MEMORY])
         answer = await wire.ask(b"incr %s %d\r\n" % (key, step))
         self.expect(answer, [b"%d\r\n" % (start + step)], [b"NOT_FOUND\r\n"])

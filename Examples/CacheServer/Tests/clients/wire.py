@@ -1,9 +1,26 @@
-"""One connection to a cache server, on asyncio, as the torture's clients want it: every read has a time limit, and it can be
-closed in all the ways in which clients go."""
+"""One connection to a cache server, on asyncio, as the torture's clients want it: every read has a time limit, and it
+can be closed in all the ways in which clients go."""
 
 import asyncio
+import random
 import socket
 import struct
+
+
+def free_ports(count):
+    """Ports that nobody listens on, below those that the kernel gives to outgoing connections, so that none of the many
+    connections of these tests takes one before its server does."""
+    found = []
+    for port in random.sample(range(15_000, 32_000), 1000):
+        with socket.socket() as test:
+            try:
+                test.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        found.append(port)
+        if len(found) == count:
+            return found
+    raise OSError("no free port")
 
 
 class Broken(Exception):
