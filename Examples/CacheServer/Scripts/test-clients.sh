@@ -31,14 +31,15 @@ python=$package/build/clients/bin/python
 
 # One client script against one server of its own, which must stop in good order.
 talk() {
-    local side=$1 name=$2 port=$3 script=$4 status=0
+    local side=$1 name=$2 port=$3 status=0 options
     local -n command=$side
+    read -r -a options <<<"-m 64 -t 4 ${more_options[$name]:-}"
     # These servers are this subshell's.
     server_pids=()
     trap 'stop_all_servers' EXIT
-    start_server "$work/$side.$name.log" "$port" "${command[@]}" -m 64 -t 4 || return 1
+    start_server "$work/$side.$name.log" "$port" "${command[@]}" "${options[@]}" || return 1
     # shellcheck disable=SC2086 # an interpreter and a file
-    timeout 120 $script 127.0.0.1 "$port" >"$work/$side.$name" 2>"$work/$side.$name.errors" || status=$?
+    timeout 120 ${scripts[$name]} 127.0.0.1 "$port" >"$work/$side.$name" 2>"$work/$side.$name.errors" || status=$?
     if ((status != 0)); then
         echo "$name: the client ended with status $status against ${command[0]##*/}:"
         tail -n 20 "$work/$side.$name.errors"
@@ -57,17 +58,20 @@ talk() {
     fi
 }
 
-mapfile -t ports < <(free_ports 6)
+mapfile -t ports < <(free_ports 8)
 declare -A scripts=(
     [protocol]="$python $clients/protocol.py"
+    [protocol-2m]="$python $clients/protocol.py"
     [pymemcache]="$python $clients/pymemcache_client.py"
     [libmemcached-tools]="bash $clients/tools.sh"
 )
-names=(protocol pymemcache libmemcached-tools)
+# Behind the others, so that these count.
+declare -A more_options=([protocol-2m]="-I 2m -f 2 -t 2")
+names=(protocol protocol-2m pymemcache libmemcached-tools)
 talks=()
 for name in "${names[@]}"; do
     for side in theirs ours; do
-        talk "$side" "$name" "${ports[${#talks[@]}]}" "${scripts[$name]}" >"$work/$side.$name.trouble" &
+        talk "$side" "$name" "${ports[${#talks[@]}]}" >"$work/$side.$name.trouble" &
         talks+=($!)
     done
 done
@@ -79,7 +83,7 @@ for name in "${names[@]}"; do
     lines=$(wc -l <"$work/theirs.$name")
     if diff -U 12 --label memcached --label "${ours[0]##*/}" "$work/theirs.$name" "$work/ours.$name" \
         >"$work/$name.diff"; then
-        echo "$name: $lines lines, the same"
+        echo "$name${more_options[$name]:+ (${more_options[$name]})}: $lines lines, the same"
     else
         echo "$name: differs from memcached:"
         cat "$work/$name.diff"
