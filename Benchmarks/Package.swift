@@ -2,9 +2,13 @@
 // The benchmarks of Mallow, a package of its own so that users of Mallow never resolve or build them.
 // `MallocWorkloads` (C) runs one workload under whatever malloc is preloaded; `malloc-bench` (Swift) runs them all
 // under every malloc it finds and compares. `allocator-bench` (Swift) compares the allocators that programs compose with
-// malloc, std::pmr and Boost.Pool (`AllocatorRivals`, C++), all in one program.
+// malloc, std::pmr and Boost.Pool (`AllocatorRivals`, C++), all in one program. `BenchSupport` measures and
+// reports.
 
 import PackageDescription
+
+// As in MallocWorkloads: optimised in every configuration, and malloc is an ordinary function.
+let rivalFlags = ["-O2", "-Wall", "-Wextra", "-fno-builtin-malloc", "-fno-builtin-free"]
 
 let package = Package(
     name: "MallowBenchmarks",
@@ -37,19 +41,19 @@ let package = Package(
             dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser")],
             swiftSettings: [.treatAllWarnings(as: .error)]
         ),
+        .target(name: "CBenchSupport", cxxSettings: [.unsafeFlags(rivalFlags)]),
         .target(
-            name: "AllocatorRivals",
-            cxxSettings: [
-                // As in MallocWorkloads: optimised in every configuration, and malloc is an ordinary function.
-                .unsafeFlags([
-                    "-O2", "-Wall", "-Wextra", "-fno-builtin-malloc", "-fno-builtin-free",
-                ])
-            ]
+            name: "BenchSupport",
+            dependencies: ["CBenchSupport", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            swiftSettings: [.treatAllWarnings(as: .error), .enableUpcomingFeature("InternalImportsByDefault")]
+        ),
+        .target(
+            name: "AllocatorRivals", dependencies: ["CBenchSupport"], cxxSettings: [.unsafeFlags(rivalFlags)]
         ),
         .executableTarget(
             name: "AllocatorBench",
             dependencies: [
-                "AllocatorRivals",
+                "AllocatorRivals", "BenchSupport", "CBenchSupport",
                 .product(name: "Mallow", package: "mallow"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],

@@ -1,7 +1,8 @@
 // allocator-bench: Mallow's allocators beside malloc, std::pmr and Boost.Pool, in one program and in turn.
 
+import AllocatorRivals
 import ArgumentParser
-import Foundation
+import BenchSupport
 
 @main
 struct AllocatorBench: ParsableCommand {
@@ -10,40 +11,17 @@ struct AllocatorBench: ParsableCommand {
         abstract: "Compares Mallow's allocators with malloc, std::pmr and Boost.Pool: time and memory per block.",
         discussion: "The workloads: \(workloads.map(\.name).joined(separator: ", ")).")
 
-    @Option(name: .customLong("workload"), help: "Run this workload alone (may be repeated).")
-    var names: [String] = []
+    @OptionGroup var options: BenchOptions
 
-    @Option(help: "How many rounds each workload has.")
-    var rounds = 9
-
-    @Option(help: "Only those whose name contains this.")
-    var only: String?
-
-    @Option(help: ArgumentHelp("Write every round's figures to this file too.", valueName: "file"))
-    var json: String?
-
-    func validate() throws {
-        guard rounds > 0 else { throw ValidationError("--rounds must be at least 1") }
-        for name in names where !workloads.contains(where: { $0.name == name }) {
-            let known = workloads.map(\.name).joined(separator: ", ")
-            throw ValidationError("no workload is called '\(name)'; there are: \(known)")
-        }
-    }
+    func validate() throws { try options.check(workloads) }
 
     func run() throws {
-        printHeader(rounds: rounds)
-        let memory = InputMemory()
-        var results: [Result] = []
-        for workload in workloads where names.isEmpty || names.contains(workload.name) {
-            let result = try measure(workload, rounds: rounds, only: only, memory: memory)
-            printTable(result)
-            results.append(result)
-        }
+        let boost = bench_boost_version().map { "Boost " + String(cString: $0).replacing("_", with: ".") }
+        printHeader(
+            rounds: options.rounds, unit: "the whole life of a block",
+            contestants: boost ?? "Boost is not installed (libboost-dev): nothing to compare with Boost.Pool")
+        let results = try options.results(of: workloads)
         printTargets(results)
-        if let json {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-            try (encoder.encode(results) + Data("\n".utf8)).write(to: URL(fileURLWithPath: json))
-        }
+        try options.writeJSON(results)
     }
 }

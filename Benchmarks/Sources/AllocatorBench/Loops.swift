@@ -6,9 +6,9 @@
 // and for `ThroughAny` what one gets that has an `any Allocator`.
 
 import AllocatorRivals
+import BenchSupport
+import CBenchSupport
 import Mallow
-
-typealias Input = bench_input
 
 /// Where an allocator is known at run time only: every call goes through the witness table.
 struct ThroughAny: Allocator {

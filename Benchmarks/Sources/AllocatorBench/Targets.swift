@@ -1,23 +1,7 @@
-// What Mallow wants to reach, as ratios within one run, and what this run reached. A miss is said, and fails nothing: a
-// busy machine misses too.
+// What Mallow's allocators want to reach.
 
+import BenchSupport
 import Foundation
-
-struct Target {
-    let title: String
-    let workload: String
-    let ours: String
-    let rivals: [String]
-    let limit: Double
-
-    init(_ title: String, _ workload: String, _ ours: String, to rivals: String..., atMost limit: Double) {
-        self.title = title
-        self.workload = workload
-        self.ours = ours
-        self.rivals = rivals
-        self.limit = limit
-    }
-}
 
 private let targets: [Target] =
     [
@@ -44,28 +28,14 @@ private let targets: [Target] =
 /// The most that a pool may hold beyond its blocks of 64 bytes.
 private let overheadLimit = 0.02
 
-func printTargets(_ results: [Result]) {
-    printLine("\nTargets:")
-    for target in targets {
-        guard let result = results.first(where: { $0.workload == target.workload }),
-            let ours = result.median(of: target.ours)
-        else { continue }
-        for rival in target.rivals {
-            guard let theirs = result.median(of: rival) else { continue }
-            let ratio = ours / theirs
-            let text = String(
-                format: "%@: %.2f of %@ (target %.1f)", target.title, ratio, rival, target.limit)
-            printLine(line(text, isMet: ratio <= target.limit))
-        }
-    }
+func printTargets(_ results: [WorkloadResult]) {
+    printTargets(targets, results)
     for figures in results.flatMap(\.figures) where figures.isMallow {
         guard let bytes = figures.bytesPerBlock, bytes > 0 else { continue }
         let overhead = bytes / 64 - 1
         let text = String(
             format: "%@, memory beyond blocks of 64 bytes: %.2f %% (target %.0f %%)", figures.contestant,
             overhead * 100, overheadLimit * 100)
-        printLine(line(text, isMet: overhead <= overheadLimit))
+        printTarget(text, isMet: overhead <= overheadLimit)
     }
 }
-
-private func line(_ text: String, isMet: Bool) -> String { (isMet ? "  reached  " : "  MISSED   ") + text }

@@ -1,6 +1,7 @@
 // The workloads, and Mallow's allocators in them.
 
 import AllocatorRivals
+import BenchSupport
 import Mallow
 
 let workloads: [Workload] = [

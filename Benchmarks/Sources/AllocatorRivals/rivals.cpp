@@ -5,9 +5,6 @@
 
 #include "boost_pool.hpp"
 
-#include <malloc.h>
-
-#include <functional>
 #include <vector>
 
 namespace {
@@ -16,19 +13,9 @@ using namespace bench;
 using Pool = std::pmr::unsynchronized_pool_resource;
 using SynchronizedPool = std::pmr::synchronized_pool_resource;
 
-using Maker = std::function<bench_rival *()>;
-
-template <class Rival> Maker rival(const char *name) {
-    return [name] {
-        bench_rival *made = new Rival;
-        made->name = name;
-        return made;
-    };
-}
-
-std::vector<Maker> rivals(bench_workload workload) {
-    std::vector<Maker> found;
-    auto add = [&found](Maker maker) { found.push_back(maker); };
+std::vector<bench_entry> rivals(bench_workload workload) {
+    std::vector<bench_entry> found;
+    auto add = [&found](bench_entry entry) { found.push_back(entry); };
     switch (workload) {
     case BENCH_TEMPORARY:
         add(rival<Temporary<Malloc>>("glibc"));
@@ -96,26 +83,7 @@ std::vector<Maker> rivals(bench_workload workload) {
 
 size_t bench_rival_count(bench_workload workload) { return rivals(workload).size(); }
 
-bench_rival *bench_rival_make(bench_workload workload, size_t index) { return rivals(workload)[index](); }
-
-void bench_rival_destroy(bench_rival *rival) { delete rival; }
-
-const char *bench_rival_name(const bench_rival *rival) { return rival->name; }
-
-uint64_t bench_rival_run(bench_rival *rival, const bench_input *input) { return rival->run(*input); }
-
-uint64_t bench_rival_bytes_when_full(bench_rival *rival, const bench_input *input) {
-    return rival->bytes_when_full(*input);
-}
-
-uint64_t bench_malloc_bytes() {
-#if defined(__GLIBC__) && (__GLIBC__ > 2 || __GLIBC_MINOR__ >= 33)
-    const struct mallinfo2 information = mallinfo2();
-    return information.uordblks + information.hblkhd;
-#else
-    return 0;
-#endif
-}
+bench_entry bench_rival_entry(bench_workload workload, size_t index) { return rivals(workload)[index]; }
 
 const char *bench_boost_version() {
 #ifdef BENCH_HAS_BOOST

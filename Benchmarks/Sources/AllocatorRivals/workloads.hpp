@@ -5,14 +5,8 @@
 // arena has `allocate` and `reset`. Every block is written once: memory that nobody touches costs nothing.
 #pragma once
 
+#include "rival.hpp"
 #include "rivals.h"
-
-struct bench_rival {
-    virtual ~bench_rival() = default;
-    virtual uint64_t run(const bench_input &input) = 0;
-    virtual uint64_t bytes_when_full(const bench_input &) { return 0; }
-    const char *name = "";
-};
 
 namespace bench {
 

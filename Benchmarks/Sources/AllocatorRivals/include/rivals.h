@@ -1,13 +1,8 @@
 // What allocator-bench compares Mallow's allocators with: malloc, C++'s std::pmr resources and Boost.Pool, each running
 // the workloads in loops of its own, compiled as C++, so that nobody pays for a call from one language to another.
-//
-// Also what both sides share: the clock and the sink.
 #pragma once
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <time.h>
+#include "CBenchSupport.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -25,20 +20,6 @@ enum bench_workload {
     BENCH_TREE,
 };
 
-/// What a run of a workload needs: the same memory for every contestant, made and touched before.
-struct bench_input {
-    /// How often the workload's step is done.
-    size_t count;
-    /// The sizes of the requests of a ladder, over and over.
-    const uint32_t *sizes;
-    size_t size_count;
-    /// A random order: of blocks to free, or of slots to replace.
-    const uint32_t *order;
-    /// Room for the addresses of the live blocks.
-    void **blocks;
-    size_t block_count;
-};
-
 /// The nodes of the tree that BENCH_TREE builds.
 struct bench_node {
     struct bench_node *left;
@@ -46,50 +27,12 @@ struct bench_node {
     uint64_t key;
 };
 
-struct bench_rival;
-
 /// How many rivals run a workload.
 size_t bench_rival_count(enum bench_workload workload);
-/// Makes one, with the memory that it keeps from run to run.
-struct bench_rival *bench_rival_make(enum bench_workload workload, size_t index);
-void bench_rival_destroy(struct bench_rival *rival);
-/// "glibc", "std::pmr", "Boost.Pool", …
-const char *bench_rival_name(const struct bench_rival *rival);
-/// Runs the workload once; returns the nanoseconds that its loop took.
-uint64_t bench_rival_run(struct bench_rival *rival, const struct bench_input *input);
-/// Fills `blocks` with blocks of 64 bytes, and frees them; returns what they took of malloc.
-uint64_t bench_rival_bytes_when_full(struct bench_rival *rival, const struct bench_input *input);
-
-/// Bytes that are allocated from malloc now, malloc's own headers included; 0 where malloc does not tell.
-uint64_t bench_malloc_bytes(void);
+struct bench_entry bench_rival_entry(enum bench_workload workload, size_t index);
 
 /// The version of Boost that was found, such as "1_74"; NULL where it is not installed.
 const char *bench_boost_version(void);
-
-/// What a child process tells.
-struct bench_result {
-    uint64_t nanoseconds;
-    uint64_t bytes;
-};
-
-/// Calls `body` in a child process, whose malloc begins as this process's is now: nothing that one contestant leaves in
-/// the heap reaches another. Returns false if the child did not end well.
-bool bench_in_child(
-    void (*body)(void *context, struct bench_result *result), void *context, struct bench_result *result);
-
-/// The processor time of this thread, the kernel's part included (page faults), in nanoseconds: what others do with the
-/// processor meanwhile does not count.
-static inline uint64_t bench_now(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
-}
-
-/// Makes the compiler believe that the block is used and that all of memory may have changed: it can neither remove
-/// the allocation nor keep what it read before.
-static inline void bench_sink(const void *block) {
-    __asm__ volatile("" : : "r"(block) : "memory");
-}
 
 #ifdef __cplusplus
 }

@@ -1,30 +1,29 @@
-// The tables, and the targets at the end.
+// The header and the tables.
 
-import AllocatorRivals
 import Foundation
 
 private let nameWidth = 30
 
-func printHeader(rounds: Int) {
+/// The machine, who takes part where that is not sure (`contestants`), and what the figures are.
+package func printHeader(rounds: Int, unit: String, contestants: String?) {
     let cpu = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8))?.split(separator: "\n")
         .first { $0.hasPrefix("model name") || $0.hasPrefix("CPU part") }?
         .split(separator: ":").last.map { $0.trimmingCharacters(in: .whitespaces) }
     let load = (try? String(contentsOfFile: "/proc/loadavg", encoding: .utf8))?.split(separator: " ").first ?? "unknown"
-    let boost = bench_boost_version().map { "Boost " + String(cString: $0).replacing("_", with: ".") }
     printLine("\(cpu ?? "unknown processor"), \(ProcessInfo.processInfo.activeProcessorCount) cores; load \(load)")
-    printLine(boost ?? "Boost is not installed (libboost-dev): nothing to compare with Boost.Pool")
+    if let contestants { printLine(contestants) }
     printLine(
         """
-        Nanoseconds for the whole life of a block: the median of \(rounds) rounds, of each the fastest run; spread is \
-        from the fastest to the slowest round; then the ratio to each rival.
+        Nanoseconds for \(unit): the median of \(rounds) rounds, of each the fastest run; spread is from the fastest \
+        to the slowest round; then the ratio to each rival.
         """)
 }
 
-func printTable(_ result: Result) {
-    let rivals = result.figures.filter { !$0.isMallow }
+func printTable(_ result: WorkloadResult) {
+    let rivals = result.figures.filter(\.hasColumn)
     var header = ["ns/block", "spread"] + rivals.map { "/" + $0.contestant }
     let hasBytes = result.figures.contains { $0.bytesPerBlock != nil }
-    if hasBytes { header.append("bytes/block") }
+    if hasBytes { header.append(result.bytesTitle) }
     printLine("\n\(result.workload): \(result.title)")
     let widths = header.map { max($0.count, 7) + 2 }
     printRow("", header, widths)
@@ -43,4 +42,4 @@ private func printRow(_ name: String, _ cells: [String], _ widths: [Int]) {
 }
 
 /// At once, also when standard output is a file that someone watches.
-func printLine(_ text: String) { FileHandle.standardOutput.write(Data((text + "\n").utf8)) }
+package func printLine(_ text: String) { FileHandle.standardOutput.write(Data((text + "\n").utf8)) }

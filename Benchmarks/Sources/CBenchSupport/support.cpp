@@ -1,10 +1,28 @@
-// A child process for each measurement.
+// The functions of CBenchSupport.h.
 
-#include "rivals.h"
+#include "rival.hpp"
 
+#include <malloc.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+void bench_rival_destroy(bench_rival *rival) { delete rival; }
+
+uint64_t bench_rival_run(bench_rival *rival, const bench_input *input) { return rival->run(*input); }
+
+uint64_t bench_rival_bytes_when_full(bench_rival *rival, const bench_input *input) {
+    return rival->bytes_when_full(*input);
+}
+
+uint64_t bench_malloc_bytes() {
+#if defined(__GLIBC__) && (__GLIBC__ > 2 || __GLIBC_MINOR__ >= 33)
+    const struct mallinfo2 information = mallinfo2();
+    return information.uordblks + information.hblkhd;
+#else
+    return 0;
+#endif
+}
 
 bool bench_in_child(void (*body)(void *, bench_result *), void *context, bench_result *result) {
     void *shared = mmap(nullptr, sizeof(bench_result), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -1,42 +1,44 @@
 // Rounds: every contestant once a round, in an order that rotates, so that what the machine does meanwhile hits all
 // alike; each in a child process of its own, so that what it leaves in malloc's heap hits nobody.
 
-import AllocatorRivals
+import CBenchSupport
 import Foundation
 
-struct Figures: Codable {
-    let contestant: String
-    let isMallow: Bool
+package struct Figures: Codable {
+    package let contestant: String
+    package let isMallow: Bool
+    package let hasColumn: Bool
     /// Nanoseconds a block, the fastest run of each round.
-    let rounds: [Double]
-    /// Bytes of malloc's a block, where a million blocks of 64 bytes were live.
-    var bytesPerBlock: Double?
+    package let rounds: [Double]
+    /// Bytes a block of what `WorkloadResult.bytesTitle` says.
+    package var bytesPerBlock: Double?
 
-    var median: Double {
+    package var median: Double {
         let sorted = rounds.sorted()
         let middle = sorted.count / 2
         return sorted.count.isMultiple(of: 2) ? (sorted[middle - 1] + sorted[middle]) / 2 : sorted[middle]
     }
 
     /// From the fastest to the slowest round, as a part of the median.
-    var spread: Double { (rounds.max()! - rounds.min()!) / median }
+    package var spread: Double { (rounds.max()! - rounds.min()!) / median }
 }
 
-struct Result: Codable {
-    let workload: String
-    let title: String
-    let figures: [Figures]
+package struct WorkloadResult: Codable {
+    package let workload: String
+    package let title: String
+    package let bytesTitle: String
+    package let figures: [Figures]
 
-    func median(of contestant: String) -> Double? { figures.first { $0.contestant == contestant }?.median }
+    package func median(of contestant: String) -> Double? { figures.first { $0.contestant == contestant }?.median }
 }
 
 struct MeasurementError: Error, CustomStringConvertible {
     let description: String
 }
 
-func measure(_ workload: Workload, rounds: Int, only: String?, memory: InputMemory) throws -> Result {
+func measure(_ workload: Workload, rounds: Int, only: String?, memory: InputMemory) throws -> WorkloadResult {
     let input = memory.input(for: workload)
-    let contestants = (Contestant.rivals(of: workload.kind) + workload.contestants()).filter { contestant in
+    let contestants = workload.contestants().filter { contestant in
         only.map { contestant.name.localizedCaseInsensitiveContains($0) } ?? true
     }
     let blocks = Double(workload.count * workload.blocksPerStep)
@@ -60,10 +62,11 @@ func measure(_ workload: Workload, rounds: Int, only: String?, memory: InputMemo
             try inChild(contestant.name) { $0.bytes = try bytesWhenFull(input) }.bytes
         }
         return Figures(
-            contestant: contestant.name, isMallow: contestant.isMallow, rounds: times[index],
-            bytesPerBlock: bytes.map { Double($0) / Double(workload.count) })
+            contestant: contestant.name, isMallow: contestant.isMallow, hasColumn: contestant.hasColumn,
+            rounds: times[index], bytesPerBlock: bytes.map { Double($0) / Double(workload.bytesBlockCount) })
     }
-    return Result(workload: workload.name, title: workload.title, figures: figures)
+    return WorkloadResult(
+        workload: workload.name, title: workload.title, bytesTitle: workload.bytesTitle, figures: figures)
 }
 
 /// Calls the closure in a child process, and returns what it wrote.
