@@ -10,7 +10,7 @@ SWIFT ?= swift
 SOURCES = Package.swift Sources Tests Snippets Benchmarks/Package.swift Benchmarks/Sources Examples/Comparison.swift $(wildcard Examples/*/Package.swift) $(wildcard Examples/*/Sources)
 export SWIFT
 
-.PHONY: help needs-swift all lib tool demo test test-heap test-allocators examples sanitize bench bench-allocators check format lint disassembly instructions install uninstall clean
+.PHONY: help needs-swift all lib tool demo test test-heap test-allocators examples sanitize bench bench-allocators bench-slabs check format lint disassembly instructions install uninstall clean
 
 all: lib tool
 
@@ -66,6 +66,10 @@ bench: lib
 ## The allocators beside malloc, std::pmr and Boost.Pool; installs libboost-dev where it is missing. Options by ARGS.
 bench-allocators: needs-swift
 	Benchmarks/Scripts/bench-allocators.sh $(ARGS)
+
+## Slab arenas beside malloc with a count, std::shared_ptr and SwiftNIO's ByteBuffer. Options by ARGS.
+bench-slabs: needs-swift
+	Benchmarks/Scripts/bench-slabs.sh $(ARGS)
 
 ## The hit paths of malloc and free, as instructions.
 disassembly: lib

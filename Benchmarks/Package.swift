@@ -2,13 +2,14 @@
 // The benchmarks of Mallow, a package of its own so that users of Mallow never resolve or build them.
 // `MallocWorkloads` (C) runs one workload under whatever malloc is preloaded; `malloc-bench` (Swift) runs them all
 // under every malloc it finds and compares. `allocator-bench` (Swift) compares the allocators that programs compose with
-// malloc, std::pmr and Boost.Pool (`AllocatorRivals`, C++), all in one program. `BenchSupport` measures and
-// reports.
+// malloc, std::pmr and Boost.Pool (`AllocatorRivals`, C++), all in one program; `slab-bench` does the same with slab arenas
+// and with what else counts references (`SlabRivals`, C++, and SwiftNIO). What both share is `BenchSupport`.
 
 import PackageDescription
 
-// As in MallocWorkloads: optimised in every configuration, and malloc is an ordinary function.
-let rivalFlags = ["-O2", "-Wall", "-Wextra", "-fno-builtin-malloc", "-fno-builtin-free"]
+// As in MallocWorkloads: optimised in every configuration, and malloc is an ordinary function. C++20 would take headers
+// that a module map names for modules, which nobody has built.
+let rivalFlags = ["-O2", "-Wall", "-Wextra", "-fno-builtin-malloc", "-fno-builtin-free", "-fno-cxx-modules"]
 
 let package = Package(
     name: "MallowBenchmarks",
@@ -16,9 +17,11 @@ let package = Package(
         .executable(name: "MallocWorkloads", targets: ["MallocWorkloads"]),
         .executable(name: "malloc-bench", targets: ["MallocBench"]),
         .executable(name: "allocator-bench", targets: ["AllocatorBench"]),
+        .executable(name: "slab-bench", targets: ["SlabBench"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
         .package(name: "mallow", path: ".."),
     ],
     targets: [
@@ -59,7 +62,19 @@ let package = Package(
             ],
             swiftSettings: [.treatAllWarnings(as: .error)]
         ),
+        .target(name: "SlabRivals", dependencies: ["CBenchSupport"], cxxSettings: [.unsafeFlags(rivalFlags)]),
+        .executableTarget(
+            name: "SlabBench",
+            dependencies: [
+                "SlabRivals", "BenchSupport", "CBenchSupport",
+                .product(name: "Mallow", package: "mallow"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: [.treatAllWarnings(as: .error)]
+        ),
     ],
     swiftLanguageModes: [.v6],
-    cxxLanguageStandard: .cxx17
+    // It has std::make_shared of arrays.
+    cxxLanguageStandard: .cxx20
 )
