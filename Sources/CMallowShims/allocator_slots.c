@@ -3,4 +3,5 @@
 
 struct mallow_magazine_table mallow_no_magazines_storage;
 _Thread_local struct mallow_magazine_table *mallow_magazine_slot_storage = &mallow_no_magazines_storage;
+_Thread_local size_t mallow_thread_number_storage;
 void *mallow_registered_context_storage;

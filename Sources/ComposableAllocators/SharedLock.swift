@@ -11,11 +11,11 @@ public import Synchronization
 
 /// A mutual-exclusion lock. A plain pointer, freed by its owner's deinit through `destroy`.
 @frozen @usableFromInline
-struct SharedLock: @unchecked Sendable {
+package struct SharedLock: @unchecked Sendable {
     @usableFromInline let state: UnsafeMutablePointer<Atomic<UInt32>>
 
     @usableFromInline
-    init() {
+    package init() {
         // As far apart as two neighbouring lines, which some processors fetch together.
         let memory = UnsafeMutableRawPointer.allocate(byteCount: 128, alignment: 128)
         state = memory.bindMemory(to: Atomic<UInt32>.self, capacity: 1)
@@ -23,18 +23,18 @@ struct SharedLock: @unchecked Sendable {
     }
 
     @usableFromInline
-    func destroy() {
+    package func destroy() {
         state.deinitialize(count: 1)
         UnsafeMutableRawPointer(state).deallocate()
     }
 
     @inlinable @inline(__always)
-    func acquire() {
+    package func acquire() {
         if !state.pointee.compareExchange(expected: 0, desired: 1, ordering: .acquiring).exchanged { acquireSlow() }
     }
 
     @inlinable @inline(__always)
-    func release() {
+    package func release() {
         if state.pointee.exchange(0, ordering: .releasing) == 2 { wake() }
     }
 

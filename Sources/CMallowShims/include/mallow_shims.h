@@ -76,6 +76,11 @@ static inline struct mallow_magazine_entry *mallow_magazine_entries(struct mallo
     return table->entries;
 }
 
+// The thread's number, from 1 (ThreadNumbers.swift); 0: it has none yet.
+extern _Thread_local size_t mallow_thread_number_storage MALLOW_HIDDEN __attribute__((tls_model("initial-exec")));
+static inline size_t mallow_thread_number(void) { return mallow_thread_number_storage; }
+static inline void mallow_set_thread_number(size_t number) { mallow_thread_number_storage = number; }
+
 // The allocator behind C functions that take no context (RegisteredCAllocator.swift), or null.
 extern void *mallow_registered_context_storage MALLOW_HIDDEN;
 static inline void *mallow_registered_context(void) {

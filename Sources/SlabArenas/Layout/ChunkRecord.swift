@@ -8,6 +8,8 @@
 // R4. Of a live chunk, `linkSlab` is `noSlab`, or the link is to a live chunk, one of whose references it is. Of a free
 //     one, `linkPosition` is the index of the next free chunk, or `noChunk`.
 
+public import Synchronization
+
 @usableFromInline
 struct ChunkRecord: BitwiseCopyable {
     @usableFromInline var state: UInt64
@@ -52,6 +54,14 @@ struct ChunkRecord: BitwiseCopyable {
 
     @inlinable @inline(__always)
     var hasNext: Bool { linkSlab != noSlab }
+}
+
+extension UnsafeMutablePointer where Pointee == ChunkRecord {
+    /// The state, which threads that share an arena change and read without a lock. It comes first in the record.
+    @inlinable @inline(__always)
+    var atomicState: UnsafeMutablePointer<Atomic<UInt64>> {
+        UnsafeMutableRawPointer(self).assumingMemoryBound(to: Atomic<UInt64>.self)
+    }
 }
 
 /// The slab number of no slab.

@@ -12,6 +12,10 @@
 // H2. The free list, from `freeHead` through the records' `linkPosition`, holds every carved chunk without references
 //     that isn't retired, once.
 // H3. live + retired + the length of the free list == carved.
+// H4. While a chunk of the slab is live, the sizes, the number and the owner stay as they are, and `carved` only grows, by
+//     atomic stores: of a shared arena's slab they are read without a lock.
+
+public import Synchronization
 
 /// Where a slab is in the lists of its arena.
 @usableFromInline
@@ -40,6 +44,8 @@ struct SlabHeader: BitwiseCopyable {
     @usableFromInline var classIndex: UInt32
     /// Which slab of the arena this is: what locations and links name.
     @usableFromInline var number: UInt32
+    /// What its arena says that a slab of it carries, for look-ups that ask no table; 0 once the slab has gone back.
+    @usableFromInline var owner: UInt
     @usableFromInline var chunkCount: UInt32
     /// Chunks whose generations are used up (R3).
     var retired: UInt32
@@ -79,6 +85,15 @@ extension UnsafeMutablePointer where Pointee == SlabHeader {
         // large by at most 1, so the quotient is by offset / 2^63, which is less than 1 / chunkSize.
         Int(bitPattern: (offset &* 2).multipliedFullWidth(by: pointee.reciprocal).high)
     }
+
+    @inlinable @inline(__always)
+    var atomicCarved: UnsafeMutablePointer<Atomic<UInt32>> {
+        (UnsafeMutableRawPointer(self) + MemoryLayout<SlabHeader>.offset(of: \.carved).unsafelyUnwrapped)
+            .assumingMemoryBound(to: Atomic<UInt32>.self)
+    }
+
+    /// H4: the records below are written before.
+    func publishCarved(_ count: UInt32) { atomicCarved.pointee.store(count, ordering: .releasing) }
 }
 
 extension SlabHeader {
@@ -95,7 +110,7 @@ extension SlabHeader {
         header.initialize(
             to: SlabHeader(
                 freeHead: noChunk, live: 0, reciprocal: 0, carved: 0, chunkSize: 0, classIndex: 0, number: noSlab,
-                chunkCount: 0, retired: 0, recordCapacity: 0, firstGeneration: 0, place: .full,
+                owner: 0, chunkCount: 0, retired: 0, recordCapacity: 0, firstGeneration: 0, place: .full,
                 allocationsWhenEmpty: 0, emptySince: 0, next: nil, previous: nil,
                 block: UnsafeMutableRawPointer(header), blockByteCount: 0))
         return header

@@ -20,6 +20,8 @@ struct SlabSlots {
     @usableFromInline var count: UInt32 = 0
     var capacity: UInt32 = 0
     var firstFree = noSlab
+    /// The numbers are below it: a power of two.
+    var limit: UInt32 = 1 << 31
     /// The first generation of a number that was never given.
     var freshGeneration: UInt32 = 1
 
@@ -41,7 +43,7 @@ struct SlabSlots {
     /// Sees to it that `take` finds a number. False where there is no memory, or no number, for it.
     mutating func reserveOne() -> Bool {
         if firstFree != noSlab || count < capacity { return true }
-        guard capacity < noSlab / 2 else { return false }
+        guard capacity < limit else { return false }
         let larger = max(capacity * 2, 16)
         guard let memory = malloc(Int(larger) * MemoryLayout<SlabSlot>.stride) else { return false }
         let moved = memory.bindMemory(to: SlabSlot.self, capacity: Int(larger))
@@ -86,7 +88,9 @@ struct SlabSlots {
 
     mutating func free() {
         if let slots { free(slots) }
+        let limit = limit
         self = SlabSlots()
+        self.limit = limit
     }
 
     private func free(_ memory: UnsafeMutableRawPointer) { SystemAllocator().deallocate(memory) }

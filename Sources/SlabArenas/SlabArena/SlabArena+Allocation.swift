@@ -183,7 +183,7 @@ extension SlabArena: OwningAllocator, ResettableAllocator, ResizableAllocator, S
                 linkCount: 0, requested: 0)
         }
         slab.pointee.freeHead = first
-        slab.pointee.carved = first + count
+        slab.publishCarved(first + count)
         kind.pointee.carved += Int(count)
         return true
     }

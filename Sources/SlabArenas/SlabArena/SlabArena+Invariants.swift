@@ -7,7 +7,14 @@ extension SlabArena {
     }
 
     /// What is broken, or nil.
-    package func brokenInvariant() -> String? {
+    package func brokenInvariant() -> String? { brokenInvariant(following: nil) }
+
+    /// What is broken, or nil; links lead where the closure says, if there is one.
+    func brokenInvariant(following: ((ChunkRecord) -> (slab: SlabReference, index: Int)?)?) -> String? {
+        func target(_ record: ChunkRecord) -> (slab: SlabReference, index: Int)? {
+            if let following { return following(record) }
+            return slots.find(record.linkSlab).map { ($0, $0.chunkIndex(offset: UInt(record.linkPosition))) }
+        }
         var seen: Set<UInt32> = []
         var incoming: [SlabReference: [Int: UInt32]] = [:]
         for index in 0..<sizes.sizes.count {
@@ -24,7 +31,7 @@ extension SlabArena {
                 for chunk in 0..<Int(slab.pointee.carved) where slab.records[chunk].references != 0 {
                     requested += Int(slab.records[chunk].requested)
                 }
-                broken = broken ?? brokenInvariant(of: slab, &incoming)
+                broken = broken ?? brokenInvariant(of: slab, target, &incoming)
             }
             if let broken { return broken }
             if slabs != kind.pointee.slabCount { return "S1: class \(index) miscounts its slabs" }
@@ -50,14 +57,15 @@ extension SlabArena {
         empty.visit { slab in
             if slab.pointee.place != .empty || slab.pointee.live != 0 { broken = "S2: an empty slab is none" }
             if !seen.insert(slab.pointee.number).inserted { broken = "S1: an empty slab is listed twice" }
-            broken = broken ?? brokenInvariant(of: slab, &incoming)
+            broken = broken ?? brokenInvariant(of: slab, target, &incoming)
         }
         return broken ?? brokenSlots(seen) ?? brokenLinks(incoming) ?? brokenAccount()
     }
 
     /// H1 to H3, and R1 to R4 of the chunks.
     private func brokenInvariant(
-        of slab: SlabReference, _ incoming: inout [SlabReference: [Int: UInt32]]
+        of slab: SlabReference, _ target: (ChunkRecord) -> (slab: SlabReference, index: Int)?,
+        _ incoming: inout [SlabReference: [Int: UInt32]]
     ) -> String? {
         let header = slab.pointee
         var (live, retired, free) = (0, 0, 0)
@@ -68,9 +76,8 @@ extension SlabArena {
                 if record.generation < header.firstGeneration { return "R3: a generation is below its slab's first" }
                 if record.requested > header.chunkSize { return "a chunk is smaller than its request" }
                 guard record.hasNext else { continue }
-                guard let target = slots.find(record.linkSlab) else { return "R4: a link leads to no slab" }
-                let chunk = target.chunkIndex(offset: UInt(record.linkPosition))
-                incoming[target, default: [:]][chunk, default: 0] += 1
+                guard let target = target(record) else { return "R4: a link leads to no slab" }
+                incoming[target.slab, default: [:]][target.index, default: 0] += 1
             } else if record.isHeldByLocation {
                 return "R2: a free chunk is held"
             } else if record.generation == 0 {

@@ -29,7 +29,8 @@ extension SlabArena {
         slab.initialize(
             to: SlabHeader(
                 freeHead: noChunk, live: 0, reciprocal: 0, carved: 0, chunkSize: 0, classIndex: 0, number: number,
-                chunkCount: 0, retired: 0, recordCapacity: UInt32(chunkCount), firstGeneration: firstGeneration,
+                owner: owner, chunkCount: 0, retired: 0, recordCapacity: UInt32(chunkCount),
+                firstGeneration: firstGeneration,
                 place: .full, allocationsWhenEmpty: 0, emptySince: 0, next: nil, previous: nil,
                 block: block.baseAddress.unsafelyUnwrapped, blockByteCount: block.count))
         slots[number].slab = slab
@@ -166,6 +167,7 @@ extension SlabArena {
         blockBytes -= slab.pointee.blockByteCount
         moving.bytesJustGivenBack &+= slab.pointee.blockByteCount
         counters.slabsGivenBack += 1
+        slab.pointee.owner = 0
         upstream.deallocate(slab.pointee.block)
     }
 

@@ -67,6 +67,8 @@ public final class SlabArena {
     @exclusivity(unchecked) var empty = SlabList()
     @exclusivity(unchecked) var blockBytes = 0
     @exclusivity(unchecked) var counters = SlabCounters()
+    /// What slabs carry as their owner.
+    @exclusivity(unchecked) var owner: UInt = 0
     /// Milliseconds, or nil.
     @exclusivity(unchecked) var emptyDelay: UInt? = 1000
     @exclusivity(unchecked) var lastSweep: UInt = 0
