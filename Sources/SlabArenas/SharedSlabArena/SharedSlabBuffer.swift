@@ -1,0 +1,179 @@
+// A reference to a chunk of a shared arena that releases itself: SlabBuffer's twin, which threads may pass on.
+//
+// Invariant: B1. the handle has one reference of the chunk that its memory lies in, and keeps the arena alive. Not generic,
+// so that its deinit runs in every build. Cost: what retaining and releasing the arena costs, an atomic count that all
+// handles of the arena share, beside the chunk's own reference: where threads make and end handles by the million, use the
+// raw face. Thread-safety: a handle is one thread's at a time, and may be sent to another; several handles on one chunk
+// are independent.
+
+public import AllocatorCore
+
+/// A buffer in a ``SharedSlabArena`` that owns one reference of its chunk, and releases it when it ends, on whichever
+/// thread.
+///
+/// The safe face of the arena: the compiler sees to it that the handle has one owner, that no span outlives it, and that
+/// nothing reads what is being written through it. A second reference is made explicitly, by ``duplicate()`` or
+/// ``slice(_:)``, and may go to another thread. Writing asks for the only reference, and traps otherwise: so threads read
+/// what they share.
+public struct SharedSlabBuffer: ~Copyable, @unchecked Sendable {
+    /// B1: retained. Unmanaged, so that the handle can be taken apart without its deinit.
+    private let retainedArena: Unmanaged<SharedSlabArena>
+    private let start: UnsafeMutableRawPointer
+    /// The bytes.
+    public private(set) var count: Int
+
+    /// Takes over a reference that the caller has (B1).
+    init(arena: SharedSlabArena, adopting buffer: UnsafeMutableRawBufferPointer) {
+        retainedArena = Unmanaged.passRetained(arena)
+        start = buffer.baseAddress.unsafelyUnwrapped
+        count = buffer.count
+    }
+
+    deinit {
+        retainedArena._withUnsafeGuaranteedRef { _ = $0.release(start) }
+        retainedArena.release()
+    }
+
+    /// The arena that the memory is of.
+    public var arena: SharedSlabArena { retainedArena.takeUnretainedValue() }
+
+    /// The memory, as C wants it. Unsafe: the compiler does not see that it dangles when the handle ends.
+    public var unsafeBytes: UnsafeMutableRawBufferPointer { UnsafeMutableRawBufferPointer(start: start, count: count) }
+
+    /// The bytes that a request of this length was given: how far ``extend(to:)`` can go, less what a slice skips.
+    public var capacity: Int { arena.bytesToChunkEnd(start) }
+
+    /// Whether nothing else has a reference of the chunk: no handle, chain or location. What other threads wrote while
+    /// they had one is seen then.
+    public var isOnlyReference: Bool { arena.referenceCount(of: start) == 1 }
+
+    /// The bytes, for as long as the handle is not written, changed or given away.
+    public var bytes: RawSpan {
+        @_lifetime(borrow self)
+        borrowing get {
+            _overrideLifetime(RawSpan(_unsafeBytes: UnsafeRawBufferPointer(unsafeBytes)), borrowing: self)
+        }
+    }
+
+    /// The bytes, for writing. Traps where the chunk has another reference: somebody may be reading it.
+    public var mutableBytes: MutableRawSpan {
+        @_lifetime(&self)
+        mutating get {
+            guard isOnlyReference else {
+                fatalError("SharedSlabBuffer: \(start) is written while its chunk has other references: copy it first")
+            }
+            return _overrideLifetime(MutableRawSpan(_unsafeBytes: unsafeBytes), mutating: &self)
+        }
+    }
+
+    /// The location of these bytes, which holds no reference. O(1).
+    public var location: SlabLocation { arena.location(of: unsafeBytes) }
+
+    /// Another handle on the same bytes, with a reference of its own. O(1).
+    public borrowing func duplicate() -> SharedSlabBuffer {
+        arena.addReference(start)
+        return SharedSlabBuffer(arena: arena, adopting: unsafeBytes)
+    }
+
+    /// Another handle, on a part of the bytes, with a reference of its own. Traps where the range goes beyond `count`.
+    /// O(1).
+    public borrowing func slice(_ range: Range<Int>) -> SharedSlabBuffer {
+        precondition(range.lowerBound >= 0 && range.upperBound <= count, "SharedSlabBuffer: a slice beyond its bytes")
+        arena.addReference(start)
+        // An empty slice at the end stays inside the chunk.
+        let offset = range.isEmpty && range.lowerBound == count ? max(count - 1, 0) : range.lowerBound
+        return SharedSlabBuffer(
+            arena: arena, adopting: UnsafeMutableRawBufferPointer(start: start + offset, count: range.count))
+    }
+
+    /// Leaves the bytes before `count` alone. Traps where there are fewer.
+    public mutating func shorten(to count: Int) {
+        precondition(count >= 0 && count <= self.count, "SharedSlabBuffer: shortened to more than its bytes")
+        self.count = count
+    }
+
+    /// Goes on to bytes behind these that are the chunk's, too. Traps beyond ``capacity``.
+    public mutating func extend(to count: Int) {
+        precondition(count >= self.count && count <= capacity, "SharedSlabBuffer: extended beyond its chunk")
+        self.count = count
+    }
+
+    /// Copies the bytes into a chunk of their own: what to do before writing to shared ones.
+    ///
+    /// - Throws: ``AllocationError``.
+    public borrowing func copy() throws(AllocationError) -> SharedSlabBuffer {
+        let copy = try arena.allocateChunk(byteCount: count)
+        copy.copyMemory(from: UnsafeRawBufferPointer(unsafeBytes))
+        return SharedSlabBuffer(arena: arena, adopting: copy)
+    }
+
+    /// Gives the reference to a location, which from here on holds the chunk: see ``SharedSlabArena/store(_:)``.
+    public consuming func store() -> SlabLocation {
+        let location = arena.store(unsafeBytes)
+        retainedArena.release()
+        discard self
+        return location
+    }
+
+    /// Gives the reference to the caller, who releases it by the arena: the way to C.
+    public consuming func intoUnsafeBytes() -> UnsafeMutableRawBufferPointer {
+        let bytes = unsafeBytes
+        retainedArena.release()
+        discard self
+        return bytes
+    }
+
+    /// Links this chunk to the next one of its chain, which gets a reference of the link's own.
+    public mutating func setNext(_ next: borrowing SharedSlabBuffer) {
+        arena.setNext(next.unsafeBytes, of: unsafeBytes)
+    }
+
+    /// Ends the chain with this chunk, and releases what was linked to.
+    public mutating func removeNext() { arena.setNext(nil, of: unsafeBytes) }
+
+    /// The next buffer of the chain, with a reference of its own; nil at the end.
+    public borrowing func next() -> SharedSlabBuffer? {
+        guard let next = arena.next(of: unsafeBytes) else { return nil }
+        return SharedSlabBuffer(arena: arena, adopting: next)
+    }
+}
+
+extension SharedSlabArena {
+    /// The bytes from a pointer to the end of the live chunk that it lies in.
+    func bytesToChunkEnd(_ pointer: UnsafeRawPointer) -> Int {
+        let (slab, record) = liveChunk(pointer)
+        let end = UInt(bitPattern: record - slab.records + 1) * UInt(slab.pointee.chunkSize)
+        return Int(bitPattern: end - UInt(bitPattern: pointer) & ~baseMask)
+    }
+
+    /// Allocates a chunk as a handle that releases it.
+    ///
+    /// - Parameter byteCount: from 0 to `slabSize`. Traps where it is negative.
+    /// - Throws: ``AllocationError``, and nothing has changed.
+    public func makeBuffer(byteCount: Int) throws(AllocationError) -> SharedSlabBuffer {
+        SharedSlabBuffer(arena: self, adopting: try allocateChunk(byteCount: byteCount))
+    }
+
+    /// A handle on what a location stands for, with a reference of its own; nil where the location is nil or outlived
+    /// its chunk.
+    public func makeBuffer(at location: SlabLocation) -> SharedSlabBuffer? {
+        guard let bytes = bufferAddingReference(at: location) else { return nil }
+        return SharedSlabBuffer(arena: self, adopting: bytes)
+    }
+
+    /// A handle that takes over the reference which a location holds; nil where it holds none, see ``take(_:)``.
+    public func takeBuffer(at location: SlabLocation) -> SharedSlabBuffer? {
+        guard let bytes = take(location) else { return nil }
+        return SharedSlabBuffer(arena: self, adopting: bytes)
+    }
+
+    /// A handle that takes over a reference that the caller has: the way back from C. Traps where the buffer is not
+    /// inside one live chunk of this arena.
+    public func adopt(_ buffer: UnsafeMutableRawBufferPointer) -> SharedSlabBuffer {
+        let pointer = UnsafeRawPointer(buffer.baseAddress.unsafelyUnwrapped)
+        guard buffer.count <= bytesToChunkEnd(pointer) else {
+            misuse("SharedSlabArena", pointer, "is a buffer that goes beyond its chunk")
+        }
+        return SharedSlabBuffer(arena: self, adopting: buffer)
+    }
+}
