@@ -258,7 +258,7 @@ import Testing
     @Test func metadataIsAsSmallAsPromised() {
         #expect(MemoryLayout<ChunkRecord>.stride == 24)
         #expect(MemoryLayout<SlabLocation>.size == 16 && MemoryLayout<SlabLocation>.stride == 16)
-        #expect(MemoryLayout<SlabHeader>.size <= 112)
+        #expect(MemoryLayout<SlabHeader>.size <= 128)
         #expect(MemoryLayout<SlabHeader>.size % 8 == 0)
     }
 }

@@ -102,7 +102,7 @@ extension SlabArena {
             to: SlabHeader(
                 freeHead: saved.freeHead, live: saved.live, reciprocal: (1 << 63) / UInt(kind.pointee.chunkSize) + 1,
                 carved: saved.carved, chunkSize: UInt32(kind.pointee.chunkSize), classIndex: saved.classIndex,
-                number: number, chunkCount: UInt32(kind.pointee.chunkCount), retired: saved.retired,
+                number: number, owner: owner, chunkCount: UInt32(kind.pointee.chunkCount), retired: saved.retired,
                 recordCapacity: saved.recordCapacity, firstGeneration: saved.firstGeneration, place: .full,
                 allocationsWhenEmpty: 0, emptySince: 0, next: nil, previous: nil,
                 block: UnsafeMutableRawPointer(bitPattern: base).unsafelyUnwrapped,
