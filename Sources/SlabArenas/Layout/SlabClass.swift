@@ -59,6 +59,8 @@ struct SlabSizes {
     /// The class of each multiple of the alignment up to `directLimit`.
     @usableFromInline let direct: UnsafeMutablePointer<UInt16>
     let sizes: [Int]
+    /// The chunk size that items of any size are cut into.
+    let chainChunkSize: Int
 
     static var largestClassCount: Int { 65535 }
 
@@ -79,6 +81,7 @@ struct SlabSizes {
             size = grown >= Double(slabSize) ? slabSize : max(Int(grown.rounded(.up)), size + 1)
         }
         self.sizes = sizes
+        chainChunkSize = Self.chainChunkSize(sizes, slabSize: slabSize, growthFactor: growthFactor)
         directLimit = min(slabSize, alignment * 1024)
         let entries = (directLimit >> alignmentShift) + 1
         direct = .allocate(capacity: entries)
@@ -87,6 +90,25 @@ struct SlabSizes {
             while sizes[index] < entry << alignmentShift { index += 1 }
             direct[entry] = UInt16(index)
         }
+    }
+
+    /// The size of which an item of `slabSize` bytes, as a chain, is expected to waste the smallest part.
+    ///
+    /// Large chunks leave more at the end of a slab, and in the last chunk, small ones cost more records. A last chunk
+    /// comes from a class up to the factor too large: of a rest of any length up to S it wastes S/2 * (f-1)/(f+1) on
+    /// average.
+    private static func chainChunkSize(_ sizes: [Int], slabSize: Int, growthFactor: Double) -> Int {
+        // A chunk's record, and as much again and more for following the link to it: bytes that stand for time.
+        let costOfChunk = 128.0
+        let wasteOfLast = 0.5 * (growthFactor - 1) / (growthFactor + 1) / Double(slabSize)
+        var (best, least) = (slabSize, Double.infinity)
+        for size in sizes {
+            let chunkCount = slabSize / size
+            let endOfSlab = Double(slabSize - chunkCount * size) / Double(chunkCount)
+            let waste = (endOfSlab + costOfChunk) / Double(size) + wasteOfLast * Double(size)
+            if waste <= least { (best, least) = (size, waste) }
+        }
+        return best
     }
 
     func free() { direct.deallocate() }

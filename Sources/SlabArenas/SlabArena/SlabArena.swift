@@ -61,6 +61,8 @@ public final class SlabArena {
     @exclusivity(unchecked) @usableFromInline var peakBytes = 0
     @exclusivity(unchecked) @usableFromInline var referencesAdded = 0
     @exclusivity(unchecked) @usableFromInline var referencesReleased = 0
+    /// Handles that live: together they keep the arena, see SlabBuffer.swift.
+    @exclusivity(unchecked) @usableFromInline var handles = 0
     @exclusivity(unchecked) @usableFromInline var slots = SlabSlots()
     @exclusivity(unchecked) @usableFromInline var bases = AddressTable<UInt>()
 
