@@ -18,6 +18,7 @@ struct Client {
         checkRegions()
         checkPools()
         checkCompositions()
+        checkSlabBuffers()
         print(failures == 0 ? "every value ended once and every block was freed" : "\(failures) failures")
         exit(failures == 0 ? 0 : 1)
     }
