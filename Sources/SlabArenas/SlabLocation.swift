@@ -46,12 +46,17 @@ public struct SlabLocation: Hashable, Codable, Sendable, BitwiseCopyable {
     @inlinable
     public func slice(_ range: Range<Int>) -> SlabLocation {
         if isNil { return self }
-        precondition(
-            range.lowerBound >= 0 && range.upperBound <= count, "SlabLocation: a slice beyond what it stands for")
+        guard range.lowerBound >= 0, range.upperBound <= count else { Self.beyond(range, count) }
         // An empty slice at the end stays inside the chunk: its position would be the next one's.
         let offset = range.isEmpty && range.lowerBound == count ? max(count - 1, 0) : range.lowerBound
         return SlabLocation(
             slab: slab, position: position &+ UInt32(offset), length: UInt32(range.count), generation: generation)
+    }
+
+    // A precondition would say nothing in a release build.
+    @usableFromInline @inline(never)
+    static func beyond(_ range: Range<Int>, _ count: Int) -> Never {
+        fatalError("SlabLocation: a slice (\(range)) beyond what it stands for, \(count) bytes")
     }
 }
 
