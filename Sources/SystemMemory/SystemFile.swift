@@ -1,6 +1,6 @@
 // Every call to the operating system for a file that memory is mapped from, and nothing else: one call each, or one
-// repeated until it has done all that was asked. A test can make each of them fail (FaultInjection.swift). The C library
-// maps no file and is built without this.
+// repeated until it has done all that was asked. A test can make each of them fail (FaultInjection.swift). The C
+// library maps no file and is built without this.
 //
 // Cost: what the call costs. Thread-safety: that of the calls.
 
@@ -160,7 +160,8 @@
             #endif
         }
 
-        /// Maps a range of the file, to be read and written and shared with the file, over what is mapped at an address.
+        /// Maps a range of the file, to be read and written and shared with the file, over what is mapped at an
+        /// address.
         public func map(offset: UInt64, byteCount: UInt, over address: UInt) throws(FailedCall) {
             try check(.mapFile, "mmap", code: ENOMEM)
             let mapped = mmap(
@@ -178,8 +179,11 @@
             }
         }
 
-        /// Closes the file, which ends its lock. Mappings stay.
-        public func close() { _ = CMallowShims.close(descriptor) }
+        /// Unlocks and closes the file. Mappings stay: they would keep the lock.
+        public func close() {
+            _ = mallow_unlock_file(descriptor)
+            _ = CMallowShims.close(descriptor)
+        }
 
         // MARK: - Privates
 

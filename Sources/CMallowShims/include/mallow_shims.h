@@ -175,6 +175,7 @@ static inline int mallow_open_to_append(const char *path) {
 static inline int mallow_open_file(const char *path, int flags) { return open(path, flags | O_CLOEXEC, 0644); }
 // Never waits. 0, or -1.
 static inline int mallow_lock_file(int descriptor) { return flock(descriptor, LOCK_EX | LOCK_NB); }
+static inline int mallow_unlock_file(int descriptor) { return flock(descriptor, LOCK_UN); }
 static inline int mallow_is_regular_file(const struct stat *status) { return S_ISREG(status->st_mode); }
 // How long the process may make a file, in bytes: beyond it, a signal ends the process.
 static inline uint64_t mallow_file_size_limit(void) {

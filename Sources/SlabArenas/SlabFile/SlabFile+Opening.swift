@@ -1,5 +1,6 @@
-// Opening a file. Everything is read and checked first (F3), and nothing changed; then the file is marked as in use, and
-// only when the disk has that (F1), the headers of the slabs, which have this process's addresses, are written anew.
+// Opening a file. Everything is read and checked first (F3), and nothing changed; then the file is marked as in use,
+// and only when the disk has that (F1), the headers of the slabs, which have this process's addresses, are written
+// anew.
 
 import AllocatorCore
 import SystemMemory

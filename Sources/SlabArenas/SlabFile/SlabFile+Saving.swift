@@ -1,7 +1,7 @@
 // Writing a file: first the slabs and the table, then, once the disk has them, the superblock that says so (F1).
 //
-// The state between is never taken for a saved one: until the new superblock is on the disk, the old one says "in use", or,
-// after `sync`, has checksums that what is being written does not match.
+// The state between is never taken for a saved one: until the new superblock is on the disk, the old one says "in use",
+// or, after `sync`, has checksums that what is being written does not match.
 
 import AllocatorCore
 import SystemMemory

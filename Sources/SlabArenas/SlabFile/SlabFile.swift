@@ -1,5 +1,5 @@
-// An arena whose slabs are extents of a file, which another process can open again: SlabFileLayout.swift has the format,
-// SlabFile+Saving.swift and SlabFile+Opening.swift say what is written and checked when.
+// An arena whose slabs are extents of a file, which another process can open again: SlabFileLayout.swift has the
+// format, SlabFile+Saving.swift and SlabFile+Opening.swift say what is written and checked when.
 //
 // Cost: chunks are memory as in any arena; a slab that comes or goes costs some system calls; saving and opening cost
 // O(chunks), and the disk's time. Thread-safety: none.
@@ -21,8 +21,8 @@ import SystemMemory
 /// location's.
 ///
 /// The arena keeps the file open for as long as it lives. ``close()`` saves and ends it; if nobody called that, the
-/// arena's `deinit` saves, and says nothing where it can't. A process that exits without either leaves the file torn. Not
-/// for use on both sides of a `fork`.
+/// arena's `deinit` saves, and says nothing where it can't. A process that exits without either leaves the file torn.
+/// Not for use on both sides of a `fork`.
 ///
 /// Not thread-safe, and not `Sendable`.
 public final class SlabFile {
@@ -77,8 +77,8 @@ public final class SlabFile {
     /// The file's length in bytes now; 0 after ``close()``.
     public var byteCount: Int { extents.phase == .open ? Int(extents.byteCount) : 0 }
 
-    /// How long the file may become, in bytes. A request that would need more is refused, as on a full disk. Not kept in
-    /// the file; no limit unless set.
+    /// How long the file may become, in bytes. A request that would need more is refused, as on a full disk. Not kept
+    /// in the file; no limit unless set.
     public var maximumByteCount: Int {
         get { Int(extents.maximumByteCount) }
         set { extents.maximumByteCount = UInt64(max(newValue, 0)) }
@@ -90,9 +90,9 @@ public final class SlabFile {
 
     /// Writes all there is to the disk, and goes on.
     ///
-    /// If the process or the machine ends before anything is changed again, the file can be opened, and so can a copy that
-    /// is made now: this is how to back it up. After the next change the file is torn until it is saved again; opening
-    /// finds that out by checksums of everything.
+    /// If the process or the machine ends before anything is changed again, the file can be opened, and so can a copy
+    /// that is made now: this is how to back it up. After the next change the file is torn until it is saved again;
+    /// opening finds that out by checksums of everything.
     ///
     /// - Throws: ``SlabFileError``; the arena is as it was, and works on.
     /// - Complexity: O(bytes).
@@ -100,12 +100,12 @@ public final class SlabFile {
 
     /// Saves everything, live chunks included, and lets go of the file: the way to end its use.
     ///
-    /// Pointers into the arena dangle then, and a ``SlabBuffer`` of before traps when it ends; locations hold again when
-    /// the file is opened. (``SlabArena/close()`` is another thing: the end of a phase of use, which throws where chunks
-    /// are live.)
+    /// Pointers into the arena dangle then, and a ``SlabBuffer`` of before traps when it ends; locations hold again
+    /// when the file is opened. (``SlabArena/close()`` is another thing: the end of a phase of use, which throws where
+    /// chunks are live.)
     ///
-    /// - Parameter checksummingData: whether opening should find out every change of the data, too, such as a disk's. Costs
-    ///   reading all of them, here and there; otherwise what is checked is what the arena itself relies on.
+    /// - Parameter checksummingData: whether opening should find out every change of the data, too, such as a disk's.
+    ///   Costs reading all of them, here and there; otherwise what is checked is what the arena itself relies on.
     /// - Throws: ``SlabFileError``: the file is still open then, nothing is lost, and closing can be tried again.
     /// - Complexity: O(chunks), and O(bytes) with checksums of data.
     public func close(checksummingData: Bool = false) throws(SlabFileError) {

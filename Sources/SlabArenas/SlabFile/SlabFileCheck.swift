@@ -1,5 +1,5 @@
-// Whether the records of a file's slabs can be trusted: all that SlabHeader.swift and ChunkRecord.swift say of them (H1 to
-// H3, R1 to R4), read without relying on any of it. Nothing is written. O(chunks).
+// Whether the records of a file's slabs can be trusted: all that SlabHeader.swift and ChunkRecord.swift say of them (H1
+// to H3, R1 to R4), read without relying on any of it. Nothing is written. O(chunks).
 
 struct SlabFileCheck {
     let arena: SlabArena
@@ -62,7 +62,10 @@ struct SlabFileCheck {
                 }
                 continue
             }
-            guard record.generation >= slot.firstGeneration, Int(record.requested) <= chunkSize else { return nil }
+            // As many references as can't be counted to would make adding one trap.
+            guard record.generation >= slot.firstGeneration, Int(record.requested) <= chunkSize,
+                record.references <= 1 << 31
+            else { return nil }
             live += 1
             requested += UInt64(record.requested)
         }

@@ -57,7 +57,8 @@ extension SlabFileError: CustomStringConvertible {
         case .notASlabFile: return "is not a slab file: open another, or create one under another name"
         case .otherVersion(let version, let readable):
             return "has format version \(version), and this program reads \(readable): use the program that wrote it"
-        case .otherByteOrder: return "was written with the other byte order: use it on a machine like the one it is from"
+        case .otherByteOrder:
+            return "was written with the other byte order: use it on a machine like the one it is from"
         case .otherPageSize(let size):
             return "was written for pages of \(size) bytes, which are not whole pages here: use it on a machine like "
                 + "the one it is from"

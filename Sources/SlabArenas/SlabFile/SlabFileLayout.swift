@@ -2,14 +2,15 @@
 //
 //     | superblock, one page | extents: a slab each, and holes between them | table |
 //
-// An extent is a slab's block as it is in memory (SlabHeader.swift), in whole pages. Of the header in it nothing is ever
-// read back: what must last of it is in the table, which is written when the file is saved, behind the last extent.
+// An extent is a slab's block as it is in memory (SlabHeader.swift), in whole pages. Of the header in it nothing is
+// ever read back: what must last of it is in the table, which is written when the file is saved, behind the last
+// extent.
 //
 //     table: | SlabFileTable | SlabFileClass of each class | SlabFileSlot of each slab number |
 //
 // F1. The state in the superblock is `inUse` from before the first change after opening until the file is saved.
-// F2. A saved file's checksums are those of the superblock, the table, and of each slab the records of its carved chunks;
-//     and of those chunks' bytes, too, where `checksumsData` is not 0.
+// F2. A saved file's checksums are those of the superblock, the table, and of each slab the records of its carved
+//     chunks; and of those chunks' bytes, too, where `checksumsData` is not 0.
 // F3. Everything read from a file is checked before it is used, also where all checksums hold: whoever can write the
 //     file can make them hold.
 
@@ -56,7 +57,8 @@ struct SlabFileSuperblock: BitwiseCopyable, Equatable {
         get {
             let location = SlabLocation(
                 slab: UInt32(truncatingIfNeeded: rootPlace), position: UInt32(truncatingIfNeeded: rootPlace >> 32),
-                length: UInt32(truncatingIfNeeded: rootLength), generation: UInt32(truncatingIfNeeded: rootLength >> 32))
+                length: UInt32(truncatingIfNeeded: rootLength),
+                generation: UInt32(truncatingIfNeeded: rootLength >> 32))
             // L1
             return location.isNil ? .nil : location
         }
@@ -105,7 +107,8 @@ struct SlabFileClass: BitwiseCopyable {
 
 /// A slab number, and the slab that has it.
 struct SlabFileSlot: BitwiseCopyable {
-    /// The extent's place in the file; 0: the number is no slab's, and of the rest only `firstGeneration` means anything.
+    /// The extent's place in the file; 0: the number is no slab's, and of the rest only `firstGeneration` means
+    /// anything.
     var offset: UInt64 = 0
     var byteCount: UInt64 = 0
     var firstGeneration: UInt32 = 0
