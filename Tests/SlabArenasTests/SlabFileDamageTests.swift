@@ -174,8 +174,9 @@ struct FileImage {
                 try write(changed.bytes, path)
                 return SlabArenasTests.refusal(path)
             }
-            #expect(try refusal { $0.version = 2 } == .otherVersion(2, readable: 1))
-            #expect(try refusal { $0.version = .max } == .otherVersion(.max, readable: 1))
+            let version = Int(SlabFileSuperblock.version)
+            #expect(try refusal { $0.version += 1000 } == .otherVersion(version + 1000, readable: version))
+            #expect(try refusal { $0.version = .max } == .otherVersion(.max, readable: version))
             #expect(try refusal { $0.byteOrder = $0.byteOrder.byteSwapped } == .otherByteOrder)
             #expect(try refusal { $0.pageByteCount = 2048 } == .otherPageSize(2048))
             #expect(try refusal { $0.magic ^= 1 } == .notASlabFile)
@@ -296,7 +297,7 @@ extension FileImage {
         switch Int.random(in: 0..<8, using: &random) {
         case 0: change(&self, 8 * Int.random(in: 0..<SlabFileSuperblock.byteCount / 8, using: &random), 8)
         case 1: change(&self, tableRange.lowerBound + 8 * Int.random(in: 0..<tableRange.count / 8, using: &random), 8)
-        case 2, 3: change(&self, slab.entry + 4 * Int.random(in: 0..<12, using: &random), 4)
+        case 2, 3: change(&self, slab.entry + 4 * Int.random(in: 0..<14, using: &random), 4)
         default:
             guard !slab.records.isEmpty else { return }
             let record = slab.records.lowerBound + 24 * Int.random(in: 0..<slab.records.count / 24, using: &random)

@@ -13,7 +13,8 @@ extension SlabArena {
             chainWrites: UInt64(counters.chainWrites), slabAllocations: UInt64(counters.slabAllocations),
             slabFailures: UInt64(counters.slabFailures), slabsGivenBack: UInt64(counters.slabsGivenBack),
             slabsReassigned: UInt64(counters.slabsReassigned), chunksMoved: UInt64(counters.chunksMoved),
-            tooLarge: UInt64(counters.tooLarge))
+            tooLarge: UInt64(counters.tooLarge), retired: UInt64(counters.retired),
+            freedAtOnce: UInt64(counters.freedAtOnce), serial: UInt64(moving.serial))
     }
 
     /// What the table says of a class.
@@ -36,21 +37,24 @@ extension SlabArena {
             offset: 0, byteCount: UInt64(header.blockByteCount), firstGeneration: header.firstGeneration,
             classIndex: header.classIndex, recordCapacity: header.recordCapacity, freeHead: header.freeHead,
             live: header.live, carved: header.carved, retired: header.retired,
-            isEmpty: header.place == .empty ? 1 : 0, recordsChecksum: slab.recordsChecksum(carved: header.carved),
+            isEmpty: header.place == .empty ? 1 : 0, serial: header.serial,
+            recordsChecksum: slab.recordsChecksum(carved: header.carved),
             dataChecksum: checksummingData ? SlabChecksum.of(used) : 0)
     }
 
     // MARK: - Coming back
 
-    /// Makes room for so many slab numbers, and for their slabs' bases. False where there is no memory.
+    /// Makes room for so many slab numbers, at most the limit, and for their slabs' bases. False where there is no
+    /// memory.
     func reserve(slotCount: UInt32, bases newBases: [UInt]) -> Bool {
         if slotCount > 0 {
+            let capacity: UInt32 = max(1 << (UInt32(UInt32.bitWidth) - UInt32((slotCount - 1).leadingZeroBitCount)), 16)
             guard
                 let memory = SystemAllocator().tryAllocate(
-                    byteCount: Int(slotCount) * MemoryLayout<SlabSlot>.stride, alignment: 16)?.baseAddress
+                    byteCount: Int(capacity) * MemoryLayout<SlabSlot>.stride, alignment: 16)?.baseAddress
             else { return false }
-            slots.slots = memory.bindMemory(to: SlabSlot.self, capacity: Int(slotCount))
-            slots.capacity = slotCount
+            slots.slots = memory.bindMemory(to: SlabSlot.self, capacity: Int(capacity))
+            slots.capacity = capacity
         }
         for base in newBases where !bases.insert(base, 0) { return false }
         return true
@@ -82,6 +86,9 @@ extension SlabArena {
         counters.slabsReassigned = Int(whole.slabsReassigned)
         counters.chunksMoved = Int(whole.chunksMoved)
         counters.tooLarge = Int(whole.tooLarge)
+        counters.retired = Int(whole.retired)
+        counters.freedAtOnce = Int(whole.freedAtOnce)
+        moving.serial = UInt32(truncatingIfNeeded: whole.serial)
         slots.count = UInt32(whole.slotCount)
         slots.freshGeneration = UInt32(whole.freshGeneration)
         for number in (0..<slots.count).reversed() {
@@ -100,15 +107,17 @@ extension SlabArena {
         let slab = SlabReference(bitPattern: base + headerOffset).unsafelyUnwrapped
         slab.initialize(
             to: SlabHeader(
-                freeHead: saved.freeHead, live: saved.live, reciprocal: (1 << 63) / UInt(kind.pointee.chunkSize) + 1,
+                freeHead: saved.freeHead, live: saved.live,
+                reciprocal: SlabHeader.reciprocal(of: kind.pointee.chunkSize),
                 carved: saved.carved, chunkSize: UInt32(kind.pointee.chunkSize), classIndex: saved.classIndex,
                 number: number, owner: owner, chunkCount: UInt32(kind.pointee.chunkCount), retired: saved.retired,
                 recordCapacity: saved.recordCapacity, firstGeneration: saved.firstGeneration, place: .full,
-                allocationsWhenEmpty: 0, emptySince: 0, next: nil, previous: nil,
+                serial: saved.serial, allocationsWhenEmpty: 0, emptySince: 0, next: nil, previous: nil,
                 block: UnsafeMutableRawPointer(bitPattern: base).unsafelyUnwrapped,
                 blockByteCount: Int(saved.byteCount)))
         blockBytes += Int(saved.byteCount)
-        if saved.isEmpty != 0 {
+        // S2
+        if saved.isEmpty != 0 || saved.live == 0 && !slab.pointee.hasRoom {
             slab.pointee.emptySince = clock()
             empty.prepend(slab, as: .empty)
         } else if slab.pointee.hasRoom {
@@ -132,6 +141,7 @@ extension SlabArena {
             classes[index].recycled = classes[index].allocations
             classes[index].recycledBytes = classes[index].requestedBytes
         }
+        counters.freedAtOnce += live
         (live, liveBytes, blockBytes) = (0, 0, 0)
         empty = SlabList()
         slots.free()

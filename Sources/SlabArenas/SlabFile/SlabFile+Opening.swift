@@ -109,7 +109,7 @@ extension SlabFileExtents {
         }
         let table = SlabFileContents(memory)
         let header = table.header
-        guard header.classCount == classCount, header.slotCount < noSlab,
+        guard header.classCount == classCount, header.slotCount <= SlabSlots().limit,
             SlabFileTable.byteCount(classCount: classCount, slotCount: header.slotCount) == superblock.tableByteCount
         else { throw torn("its table has another number of entries than it says") }
         return table
@@ -130,6 +130,7 @@ extension SlabFileExtents {
         add(header.referencesAdded, header.referencesReleased, header.peak, header.peakBytes)
         add(header.chainReads, header.chainWrites, header.slabAllocations, header.slabFailures)
         add(header.slabsGivenBack, header.slabsReassigned, header.chunksMoved, header.tooLarge)
+        add(header.retired, header.freedAtOnce)
         for index in 0..<Int(classCount) {
             let kind = table.classes[index]
             add(kind.allocations, kind.requestedBytes, kind.carved, kind.failedPops)

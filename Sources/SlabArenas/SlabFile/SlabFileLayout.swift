@@ -43,7 +43,8 @@ struct SlabFileSuperblock: BitwiseCopyable, Equatable {
 
     static var magic: UInt64 { UInt64(littleEndian: 0x0A53_4241_4C53_4C4D) }  // "MLSLABS\n"
     static var byteOrder: UInt64 { 0x0102_0304_0506_0708 }
-    static var version: UInt64 { 1 }
+    /// The format's number, in thousands, and the size of the slabs' headers, behind which the records are.
+    static var version: UInt64 { 1000 + UInt64(MemoryLayout<SlabHeader>.size) }
     static var inUse: UInt64 { 0x7573_6564_7573_6564 }
     static var whole: UInt64 { 0x7768_6F6C_7768_6F6C }
     static var byteCount: Int { MemoryLayout<Self>.size }
@@ -86,6 +87,10 @@ struct SlabFileTable: BitwiseCopyable {
     var slabsReassigned: UInt64 = 0
     var chunksMoved: UInt64 = 0
     var tooLarge: UInt64 = 0
+    var retired: UInt64 = 0
+    var freedAtOnce: UInt64 = 0
+    /// The last that a slab got.
+    var serial: UInt64 = 0
 
     /// The bytes of a table, or nil where there are more than can be.
     static func byteCount(classCount: UInt64, slotCount: UInt64) -> UInt64? {
@@ -120,6 +125,9 @@ struct SlabFileSlot: BitwiseCopyable {
     var retired: UInt32 = 0
     /// 1: on the arena's list of empty slabs.
     var isEmpty: UInt32 = 0
+    var serial: UInt32 = 0
+    /// For the alignment of what follows.
+    var unused: UInt32 = 0
     var recordsChecksum: UInt64 = 0
     var dataChecksum: UInt64 = 0
 }
