@@ -271,5 +271,5 @@ class Hostile:
 
     async def flush(self):
         """flush_all, now and then."""
-        if self.random.random() < 0.05:
+        if self.random.random() < 0.01:
             await self.wire.ask(b"flush_all\r\n")

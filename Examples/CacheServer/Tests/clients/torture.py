@@ -162,7 +162,7 @@ async def torture(options, server, port, peak):
     print("hostile: " + ", ".join(f"{name} {count}" for name, count in sorted(done.items())))
     print(f"well-behaved: {sum(c.requests for c in good)} requests, {sum(c.hits for c in good)} values checked, "
           f"{sum(c.misses for c in good)} misses, slowest answer {max(c.slowest for c in good):.2f} s")
-    if sum(c.hits for c in good) < 20 * options.seconds:
+    if sum(c.requests for c in good) < 20 * options.seconds or sum(c.hits for c in good) < 5 * options.seconds:
         raise Failure("the well-behaved clients hardly got an answer")
 
     async with Wire(port) as wire:
