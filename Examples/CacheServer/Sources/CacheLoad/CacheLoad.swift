@@ -155,6 +155,7 @@ struct Shift: ParsableCommand {
         try exchange(with: [link], depth: 1, &work)
         report(.hits, "all items, second half", work.hitRate(ofSecondHalf: true))
         report(.hits, "all items, first half", work.hitRate(ofSecondHalf: false))
+        report(.byteHits, "all items, second half", work.byteHitRateOfSecondHalf)
         report(.refused, "large items after the shift", Double(work.refused))
         report(.resident, "after the shift", Double(try ServerProcess(server.pid).residentBytes()) / Double(1 << 20))
     }

@@ -6,7 +6,7 @@ import Glibc
 struct Measurement {
     /// What a number is, in the order of the table.
     enum Kind: String, CaseIterable {
-        case cpu, rate, items, bytes, resident, hits, refused
+        case cpu, rate, items, bytes, resident, hits, byteHits, refused
 
         var heading: String {
             switch self {
@@ -16,6 +16,7 @@ struct Measurement {
             case .bytes: "MiB of values held"
             case .resident: "MiB resident"
             case .hits: "hit rate after the shift to large items"
+            case .byteHits: "of the bytes asked for after the shift, held"
             case .refused: "items refused for want of memory"
             }
         }
@@ -32,7 +33,7 @@ struct Measurement {
 
         func shown(_ value: Double) -> String {
             switch self {
-            case .cpu, .hits: decimals(value, 4)
+            case .cpu, .hits, .byteHits: decimals(value, 4)
             case .rate, .items, .refused: decimals(value, 0)
             case .bytes, .resident: decimals(value, 1)
             }

@@ -122,6 +122,7 @@ struct GetOrStore: Workload {
     private(set) var refused = 0
     private var asked = 0
     private var hits = (first: 0, second: 0)
+    private var secondHalfBytes = (asked: 0, hit: 0)
     private var missing: Item?
     private var random: SplitMix64
     private let start = ContinuousClock.now
@@ -149,13 +150,25 @@ struct GetOrStore: Workload {
 
     mutating func answered(_ request: Request, _ answer: Answer) throws {
         switch (request, answer) {
-        case (.get, .hit): if asked > gets / 2 { hits.second += 1 } else { hits.first += 1 }
-        case (.get(let item), .miss): missing = item
+        case (.get(let item), .hit):
+            if asked > gets / 2 {
+                hits.second += 1
+                secondHalfBytes.asked += item.byteCount
+                secondHalfBytes.hit += item.byteCount
+            } else {
+                hits.first += 1
+            }
+        case (.get(let item), .miss):
+            if asked > gets / 2 { secondHalfBytes.asked += item.byteCount }
+            missing = item
         case (.set, .stored): break
         case (.set, .refused(let words)) where words.hasPrefix("SERVER_ERROR out of memory"): refused += 1
         default: throw LoadError("asked for \(request), and was answered \(answer)")
         }
     }
+
+    /// Of the bytes that the second half asked for, the share that was there: what a policy that prefers small items costs.
+    var byteHitRateOfSecondHalf: Double { Double(secondHalfBytes.hit) / Double(max(1, secondHalfBytes.asked)) }
 
     func hitRate(ofSecondHalf second: Bool) -> Double {
         second ? Double(hits.second) / Double(gets - gets / 2) : Double(hits.first) / Double(gets / 2)
