@@ -141,6 +141,10 @@ import Testing
         try arena.close()
     }
 
+    @Test func aSlabTakesWhatTheDocumentationSays() {
+        #expect(SlabHeader.blockByteCount(headerOffset: 4096, chunkCount: 10) == 4096 + 112 + 10 * 24)
+    }
+
     @Test func aNewArenaWaitsASecond() throws { #expect(try makeArena().emptySlabDelay == .seconds(1)) }
 
     /// Sets the generation of every chunk of the arena's slabs to the last.

@@ -194,7 +194,7 @@ private final class Cache {
             // Up by powers of two from 16 bytes to 32 KiB, and down; every fourth phase is a mix of them all.
             let step = phase % 22
             let shift = step < 12 ? step : 22 - step
-            let result = run(cache, operationCount / 40, &random) {
+            let result = run(cache, operationCount / 80, &random) {
                 let shift = phase % 4 == 3 ? Int($0.next() % 12) : shift
                 return max(16, (16 << shift) - Int($0.next() % UInt64(8 << shift)))
             }
