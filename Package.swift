@@ -63,7 +63,9 @@ let package = Package(
         .testTarget(
             name: "ComposableAllocatorsTests", dependencies: ["Mallow", "AllocatorTestKit", "SystemMemory"],
             exclude: ["Refused", "Accepted"]),
-        .testTarget(name: "SlabArenasTests", dependencies: ["Mallow", "AllocatorTestKit", "SystemMemory"]),
+        .testTarget(
+            name: "SlabArenasTests", dependencies: ["Mallow", "AllocatorTestKit", "SystemMemory"],
+            exclude: ["Refused", "Accepted"]),
         .testTarget(name: "AllocatorTestKitTests", dependencies: ["Mallow", "AllocatorTestKit"]),
         .testTarget(name: "MallowABITests", exclude: ["Programs", "exported-symbols.txt"]),
         .testTarget(name: "MallowToolTests"),

@@ -6,7 +6,8 @@
 //
 // The comment is on the line of the diagnostic, or alone on lines above it. Every one must be met by an error, and
 // every error must be named by one. The compiler finds wrong types first and stops there, before it looks at ownership
-// and lifetimes: a file has errors of one sort. Accepted/*.swift must compile without a warning.
+// and lifetimes: a file has errors of one sort. Accepted/*.swift must compile without a warning. Both folders are looked
+// for in each target's tests.
 
 import Foundation
 import Testing
@@ -26,6 +27,8 @@ struct RefusalTests {
     func programsAreFound() {
         #expect(Program.all(in: "Refused").contains { $0.name == "Box-DoubleTake.swift" })
         #expect(Program.all(in: "Accepted").contains { $0.name == "Box.swift" })
+        #expect(Program.all(in: "Refused").contains { $0.name == "SlabBuffer-Overlap.swift" })
+        #expect(Program.all(in: "Accepted").contains { $0.name == "SlabBuffer.swift" })
     }
 
     @Test("a right program, an unnamed error, another message and another line are told from a refusal")
@@ -72,10 +75,14 @@ struct Program: CustomTestStringConvertible, Sendable {
 
     var testDescription: String { name }
 
-    /// The programs of a folder beside this file.
+    /// The programs of the folders of a name, in the tests of every target.
     static func all(in folder: String) -> [Program] {
-        let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent(folder)
-        let files = (try? FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)) ?? []
+        let tests = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        let targets = (try? FileManager.default.contentsOfDirectory(at: tests, includingPropertiesForKeys: nil)) ?? []
+        let files = targets.flatMap {
+            (try? FileManager.default.contentsOfDirectory(
+                at: $0.appendingPathComponent(folder), includingPropertiesForKeys: nil)) ?? []
+        }
         return files.filter { $0.pathExtension == "swift" }.sorted { $0.path < $1.path }.compactMap { file in
             (try? String(contentsOf: file, encoding: .utf8)).map { Program(name: file.lastPathComponent, text: $0) }
         }

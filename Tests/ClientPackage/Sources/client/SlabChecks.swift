@@ -70,7 +70,9 @@ func checkSlabBuffers() {
         end(BufferHolder(buffer: try arena.makeBuffer(byteCount: 10)))
     }
     checkSlabs("in a class", releases: 1) { arena in _ = BufferObject(try arena.makeBuffer(byteCount: 10)) }
-    checkSlabs("in a box, with the box in the arena", releases: 2) { arena in _ = try Box(arena.makeBuffer(byteCount: 10), in: arena) }
+    checkSlabs("in a box of the same arena", releases: 2) { arena in
+        _ = try Box(arena.makeBuffer(byteCount: 10), in: arena)
+    }
     checkSlabs("in an inline array", releases: 3) { arena in
         let array = try InlineArray<3, SlabBuffer> { try arena.makeBuffer(byteCount: $0) }
         expect(array[2].count == 2, "a handle of an array")
