@@ -168,7 +168,7 @@ extension SlabBuffer {
     public var isOnlyReference: Bool { withArena { $0.liveChunk(start).record.pointee.references == 1 } }
 
     /// Another handle on the same bytes, with a reference of its own. O(1).
-    @inlinable
+    @inlinable @inline(__always)
     public borrowing func duplicate() -> SlabBuffer {
         withArena { $0.addReference(UnsafeRawPointer(start)) }
         return SlabBuffer(arena: keptArena._withUnsafeGuaranteedRef { $0 }, adopting: unsafeBytes)
