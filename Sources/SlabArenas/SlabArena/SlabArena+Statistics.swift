@@ -57,9 +57,9 @@ public struct SlabStatistics: Codable, Equatable, Sendable {
     public var referencesReleased = 0
     /// Chunks whose last reference was released.
     public var releasesToZero = 0
-    /// Calls that asked for the next chunk of a chain.
+    /// Times that the next chunk of a chain was asked for, by a call or by a view that follows the chain.
     public var chainReads = 0
-    /// Calls that linked chunks, or took a link away.
+    /// Links that were made, replaced or taken away, those of a chain that was allocated as one included.
     public var chainWrites = 0
     /// Slabs that upstream gave.
     public var slabAllocations = 0
