@@ -48,10 +48,6 @@ struct ChunkRecord: BitwiseCopyable {
     @inlinable @inline(__always)
     var isHeldByLocation: Bool { state & Self.heldByLocation != 0 }
 
-    /// One reference, a location's.
-    @inlinable @inline(__always)
-    var isMovable: Bool { state & (Self.oneGeneration &- 1) == Self.heldByLocation | 1 }
-
     @inlinable @inline(__always)
     var hasNext: Bool { linkSlab != noSlab }
 }

@@ -20,12 +20,12 @@ extension SlabArena {
         {
             let record = source.records + index
             index += 1
-            if record.pointee.references == 0 { continue }
+            if !record.state.isLive { continue }
             if let last = target, slots.find(last.number) != last.slab || !isTarget(last.slab, kind, source) {
                 target = nil
             }
             if target == nil { target = findTarget(kind, source).map { ($0, $0.pointee.number) } }
-            guard let target, record.pointee.isMovable else { return false }
+            guard let target, record.state.isMovable else { return false }
             let old = location(ofChunk: index - 1, of: source)
             let new = move(index - 1, of: source, to: target.slab, kind)
             result.chunksMoved += 1

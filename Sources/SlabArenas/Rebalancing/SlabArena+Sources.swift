@@ -8,6 +8,26 @@
 // marked, and not looked at again before fewer chunks live on it, or until the next explicit call: so automatic mode,
 // which asks at every shortage, pays for a slab's records once for each of its chunks that are released.
 
+import Synchronization
+
+/// A record's state, read such that what others did with the chunk before they let it go is seen: in a shared arena its
+/// references are released without the lock that rebalancing holds. What is movable then is nobody's but the location's,
+/// which is resolved under that lock.
+struct SettledState {
+    private let bits: UInt64
+
+    fileprivate init(_ bits: UInt64) { self.bits = bits }
+
+    var isLive: Bool { UInt32(truncatingIfNeeded: bits) != 0 }
+
+    /// One reference, a location's.
+    var isMovable: Bool { bits & (ChunkRecord.oneGeneration - 1) == ChunkRecord.heldByLocation | 1 }
+}
+
+extension UnsafeMutablePointer where Pointee == ChunkRecord {
+    var state: SettledState { SettledState(atomicState.pointee.load(ordering: .acquiring)) }
+}
+
 extension SlabArena {
     /// The slab to be emptied, or nil; no slab of the class that is to get it.
     func findSource(
@@ -74,8 +94,8 @@ extension SlabArena {
     /// Whether every live chunk of a slab has one reference, a location's. O(carved chunks).
     private func canMoveAll(_ slab: SlabReference) -> Bool {
         for index in 0..<Int(slab.pointee.carved) {
-            let record = slab.records[index]
-            if record.references != 0, !record.isMovable { return false }
+            let state = (slab.records + index).state
+            if state.isLive, !state.isMovable { return false }
         }
         return true
     }
