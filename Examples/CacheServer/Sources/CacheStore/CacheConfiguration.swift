@@ -24,12 +24,6 @@ public struct CacheConfiguration: Sendable {
         return size - 512
     }
 
-    /// An item is one chunk up to this size, and a chain above: of a larger chunk, too few fit into a slab to fill it.
-    var largestSingle: Int { slabSize / 16 & ~7 }
-
-    /// The bytes of a chain's chunks but the last: four to a slab.
-    var pieceSize: Int { slabSize / 4 & ~7 }
-
     /// The most items there could be: no item takes less than this.
     var largestItemCount: Int { min(memoryLimit / 96 + 2, Int(UInt32.max) - 1) }
 }

@@ -1,45 +1,39 @@
 // The memory limit: what is evicted, what is moved, and what the index takes.
+//
+// When a chunk is needed and the quota has no more, the arena first empties a slab for it by moving what is on it, if the
+// chunks of its class have as many free places elsewhere; else items go, of whatever class, until there is a place. So the
+// cache keeps what is used, not a fixed share for each size as where each class evicts its own; and at most a slab's worth
+// is free in each class.
 
 import Mallow
 
 extension CacheStore {
-    /// Called by the arena when a chunk is needed and the quota has no more.
-    ///
-    /// The item that was used longest ago goes, whatever its size: so the cache keeps what is used, not a fixed share
-    /// for each size as where each class evicts its own. Most often that makes no room in the class that needs it; what
-    /// is freed meanwhile serves other requests. When more has gathered than `slack`, the slab that is emptiest is
-    /// emptied for the class in need: its chunks move to free ones of their class.
-    func makeRoom(for shortage: SlabShortage) -> Bool {
-        if freeBytes > slack, rebalance(to: shortage.chunkSize) { return true }
-        return evict() || rebalance(to: shortage.chunkSize)
-    }
-
-    /// Evicts one item; false where there is none.
-    func evict() -> Bool {
-        index.shrinkProtected()
-        let number = index.oldest
-        guard number != 0 else { return false }
-        let head = head(number)
-        if isDead(index[number], head) { counters.reclaimed += 1 } else { counters.evictions += 1 }
-        remove(number, hash(head.key))
+    /// Evicts items of half a slab's bytes, since each time that memory runs short the arena looks for a slab to empty.
+    /// False where there are none.
+    func evictSome() -> Bool {
+        let enough = counters.itemBytes - arena.slabSize / 2
+        guard evict() else { return false }
+        while counters.itemBytes > enough, evict() {}
         return true
     }
 
-    /// Bytes in slabs that are no live chunk's.
-    private var freeBytes: Int { quota.liveBytes - arena.statistics.liveBytes }
-
-    /// How much may be free before slabs are emptied: the less, the more is moved for each byte that is gained.
-    private var slack: Int { configuration.memoryLimit / 32 }
-
-    private func rebalance(to byteCount: Int) -> Bool {
-        let before = counters.chunksMoved
-        let result = arena.rebalance(to: byteCount, limit: 1) { moved($0, $1) }
-        _ = (before, result)
-        return false
+    /// Evicts up to 8 items of one group; false where there is none.
+    func evict() -> Bool {
+        guard let group = index.groupToEvict() else { return false }
+        for _ in 0..<8 {
+            let number = index.oldest(ofGroup: group)
+            guard number != 0 else { break }
+            let head = head(number)
+            if isDead(index[number], head) { counters.reclaimed += 1 } else { counters.evictions += 1 }
+            let isLarge = head.byteCount > 4096
+            remove(number, hash(head.key))
+            if isLarge { break }
+        }
+        return true
     }
 
     /// T1: enters the new location of a chunk, whose contents are already there.
-    private func moved(_ old: SlabLocation, _ new: SlabLocation) {
+    func moved(_ old: SlabLocation, _ new: SlabLocation) {
         let head = ItemHead(arena.buffer(at: new).unsafelyUnwrapped.baseAddress.unsafelyUnwrapped)
         var number = index.bucket(hash(head.key)).pointee
         while number != 0, index[number].pointee.location != old { number = index[number].pointee.nextInBucket }
@@ -65,8 +59,8 @@ extension CacheStore {
         quota.limit = configuration.memoryLimit - bytes
         while quota.liveBytes > quota.limit {
             if arena.trim() > 0 { continue }
-            if freeBytes > slack, rebalance(to: 0) { continue }
-            if !evict() { return }
+            if arena.rebalance(limit: 4096, moved: { moved($0, $1) }).bytesGivenBack > 0 { continue }
+            if !evictSome() { return }
         }
     }
 

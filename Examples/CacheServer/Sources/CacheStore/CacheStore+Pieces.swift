@@ -1,12 +1,33 @@
-// The memory of items: a chunk, or a chain of equal chunks whose last one is as short as what is left.
+// The memory of items: one chunk, or a chain whose first chunk is as short as it can be and whose others are equal.
+//
+//     head: header, key, first bytes of the value -> pieceSize bytes -> pieceSize bytes -> …
+//
+// So that what is short, and lies among the small items, is what a location holds: it can be moved, and its slab emptied.
+// A chunk that another links to stays where it is, but all such chunks are of one class, which serves every large item.
 
 import Mallow
 
 extension CacheStore {
-    /// Memory for an item of so many bytes, with one reference; nil where there is none and none can be made.
-    func allocateItem(_ byteCount: Int) -> UnsafeMutableRawBufferPointer? {
-        if byteCount <= largestSingle { return arena.tryAllocateChunk(byteCount: byteCount) }
-        return try? arena.allocateChain(byteCount: byteCount, chunkSize: pieceSize)
+    /// Memory for an item, with one reference; nil where there is none and none can be made.
+    ///
+    /// - Parameters:
+    ///   - byteCount: of header, key and value.
+    ///   - valueOffset: of header and key, which must be in the first chunk.
+    func allocateItem(_ byteCount: Int, valueOffset: Int) -> UnsafeMutableRawBufferPointer? {
+        let linkedByteCount = (byteCount - valueOffset) / pieceSize * pieceSize
+        guard linkedByteCount > 0 else { return arena.tryAllocateChunk(byteCount: byteCount) }
+        guard let linked = arena.tryAllocateChain(byteCount: linkedByteCount, chunkSize: pieceSize) else { return nil }
+        defer { arena.release(linked) }
+        guard let head = arena.tryAllocateChunk(byteCount: byteCount - linkedByteCount) else { return nil }
+        arena.setNext(linked, of: head)
+        return head
+    }
+
+    /// The chunk size between a 16th and a 6th of a slab that fills a slab best.
+    static func pieceSize(_ arena: SlabArena) -> Int {
+        func waste(_ size: Int) -> Int { arena.slabSize % size }
+        let sizes = arena.chunkSizes.filter { $0 >= arena.slabSize / 16 && $0 <= arena.slabSize / 6 }
+        return sizes.min { waste($0) < waste($1) } ?? arena.slabSize
     }
 
     /// Visits the parts of an item's memory from a byte on.

@@ -143,8 +143,8 @@ extension CacheStore {
     func allocateItem(
         key: UnsafeRawBufferPointer, flags: UInt32, valueByteCount: Int
     ) -> UnsafeMutableRawBufferPointer? {
-        let byteCount = ItemHead.byteCount(flags: flags) + key.count + valueByteCount
-        guard let item = allocateItem(byteCount) else { return nil }
+        let valueOffset = ItemHead.byteCount(flags: flags) + key.count
+        guard let item = allocateItem(valueOffset + valueByteCount, valueOffset: valueOffset) else { return nil }
         _ = ItemHead(item.baseAddress.unsafelyUnwrapped, key: key, flags: flags, valueByteCount: valueByteCount)
         return item
     }
@@ -200,7 +200,8 @@ extension CacheStore {
             return false
         }
         stamp(item)
-        _ = index.insert(arena.store(item), hash: hash, expiry: expiry)
+        let byteCount = ItemHead(item.baseAddress.unsafelyUnwrapped).byteCount
+        index.insert(arena.store(item), byteCount: byteCount, hash: hash, expiry: expiry)
         return true
     }
 
@@ -209,9 +210,8 @@ extension CacheStore {
         let old = index[number].pointee.location
         counters.itemBytes -= head(number).byteCount
         stamp(item)
-        index[number].pointee.location = arena.store(item)
-        index[number].pointee.expiry = expiry
-        index.use(number)
+        let byteCount = ItemHead(item.baseAddress.unsafelyUnwrapped).byteCount
+        index.replace(number, by: arena.store(item), byteCount: byteCount, expiry: expiry)
         arena.release(at: old)
     }
 

@@ -21,7 +21,7 @@ public final class CacheStore: @unchecked Sendable {
     let quota: QuotaAllocator<PageAllocator>
     let indexPages = PageAllocator()
     let hash = KeyHash()
-    let largestSingle: Int
+    /// The bytes of all chunks of a chain but the first.
     let pieceSize: Int
     @exclusivity(unchecked) var index: ItemIndex
     @exclusivity(unchecked) var indexBytes = 0
@@ -49,7 +49,7 @@ public final class CacheStore: @unchecked Sendable {
         arena = try SlabArena(
             startChunkSize: configuration.startChunkSize, slabSize: configuration.slabSize,
             growthFactor: configuration.growthFactor, alignment: 8, upstream: quota)
-        (largestSingle, pieceSize) = (configuration.largestSingle, configuration.pieceSize)
+        pieceSize = CacheStore.pieceSize(arena)
         let capacity = configuration.largestItemCount
         let entries = try indexPages.allocate(byteCount: ItemIndex.byteCount(entries: capacity), alignment: 64)
         let buckets = try indexPages.allocate(byteCount: ItemIndex.byteCount(buckets: capacity), alignment: 64)
@@ -62,10 +62,13 @@ public final class CacheStore: @unchecked Sendable {
         indexBytes = index.touchedBytes(pageByteCount: indexPages.pageByteCount)
         quota.limit = configuration.memoryLimit - indexBytes
         arena.emptySlabDelay = nil
-        arena.onShortage = { [unowned self] in makeRoom(for: $0) }
+        arena.automaticRebalancing = SlabAutomaticRebalancing(movesPerSecond: 2_000_000, burst: 100_000)
+        arena.onMove = { [unowned self] in moved($0, $1) }
+        arena.onShortage = { [unowned self] _ in evictSome() }
     }
 
     deinit {
+        index.destroy()
         indexPages.deallocate(index.entries)
         indexPages.deallocate(index.buckets)
         lock.destroy()
@@ -169,7 +172,7 @@ public final class CacheStore: @unchecked Sendable {
     public func close() throws(LeakError) {
         lock.acquire()
         defer { lock.release() }
-        while index.oldest != 0 { remove(index.oldest, hash(of: index.oldest)) }
+        while evict() {}
         try arena.close()
     }
 }

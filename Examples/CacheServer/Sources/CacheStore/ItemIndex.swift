@@ -1,4 +1,4 @@
-// Where the items are: an entry of 32 bytes an item, and buckets of 4 bytes that lead from a key's hash to the entries.
+// Where the items are: an entry of 36 bytes an item, and buckets of 4 bytes that lead from a key's hash to the entries.
 //
 //     buckets:  | entry number | entry number | …            entries:  | (none) | entry 1 | entry 2 | …
 //
@@ -6,7 +6,7 @@
 // they grow. The buckets grow one by one (linear hashing): each new bucket takes its share of one old bucket's entries,
 // so there is never a moment at which all items are hashed again, nor a table that is half empty.
 //
-// X1. An entry is in one bucket's list (by `nextInBucket`) and in one of the two orders (by `newer` and `older`), or on
+// X1. An entry is in one bucket's list (by `nextInBucket`) and in the order of its group (by `newer` and `older`), or on
 //     the list of free entries (by `nextInBucket`, with a nil location).
 // X2. Entry 0 is nobody's: as a number it means none.
 // X3. Entries from `used` on, and buckets from `bucketCount` on, have never been touched.
@@ -21,16 +21,30 @@ struct ItemEntry: BitwiseCopyable {
     var nextInBucket: UInt32
     var newer: UInt32
     var older: UInt32
-    /// When it expires, on the store's clock: 0 is never. The topmost bit says in which order it is.
-    var expiryAndOrder: UInt32
+    /// The count of uses when it was used last.
+    var lastUse: UInt32
+    /// Bits 0-26: when it expires, on the store's clock: 0 is never, as is what is more than four years after the start.
+    /// Bits 27-31: its group.
+    private var expiryAndGroup: UInt32
+
+    static var latestExpiry: UInt32 { 1 << 27 - 1 }
+
+    init(location: SlabLocation, nextInBucket: UInt32, expiry: UInt32, group: Int) {
+        (self.location, self.nextInBucket) = (location, nextInBucket)
+        (newer, older, lastUse) = (0, 0, 0)
+        expiryAndGroup = UInt32(group) << 27
+        self.expiry = expiry
+    }
 
     var expiry: UInt32 {
-        get { expiryAndOrder & 0x7FFF_FFFF }
-        set { expiryAndOrder = newValue | expiryAndOrder & 0x8000_0000 }
+        get { expiryAndGroup & Self.latestExpiry }
+        set { expiryAndGroup = expiryAndGroup & ~Self.latestExpiry | (newValue > Self.latestExpiry ? 0 : newValue) }
     }
-    var isProtected: Bool {
-        get { expiryAndOrder >> 31 != 0 }
-        set { expiryAndOrder = expiryAndOrder & 0x7FFF_FFFF | (newValue ? 0x8000_0000 : 0) }
+
+    /// Items of one group have sizes from a power of two to the next.
+    var group: Int {
+        get { Int(expiryAndGroup >> 27) }
+        set { expiryAndGroup = expiryAndGroup & Self.latestExpiry | UInt32(newValue) << 27 }
     }
 }
 
@@ -70,14 +84,35 @@ struct ItemIndex {
     /// The least power of two that is not below `bucketCount`, less one.
     private var mask: UInt32 = 0
     private var firstFree: UInt32 = 0
-    /// Items that were used again after they came, and those that were not, or not for long. Evicted are the latter.
-    var protected = UseOrder()
-    var probation = UseOrder()
+    /// A group's items in the order of their last use.
+    private let orders: UnsafeMutablePointer<UseOrder>
+    private let weights: UnsafeMutablePointer<Double>
+    private var uses: UInt32 = 0
+
+    static var groupCount: Int { 24 }
+
+    /// Whose sizes, in bytes, are from 2^group on.
+    static func group(byteCount: Int) -> Int { Int.bitWidth - 1 - byteCount.leadingZeroBitCount }
 
     init(entries: UnsafeMutablePointer<ItemEntry>, buckets: UnsafeMutablePointer<UInt32>, capacity: Int) {
         self.entries = entries
         self.buckets = buckets
         self.capacity = capacity
+        orders = .allocate(capacity: Self.groupCount)
+        orders.initialize(repeating: UseOrder(), count: Self.groupCount)
+        weights = .allocate(capacity: Self.groupCount)
+        for group in 0..<Self.groupCount {
+            weights[group] = Double(3 << group / 2 + Self.overhead).squareRoot()
+        }
+    }
+
+    /// What an item takes beside its own bytes, about.
+    private static var overhead: Int { 72 }
+
+    /// Frees what is not in the memory that `init` was given.
+    func destroy() {
+        orders.deallocate()
+        weights.deallocate()
     }
 
     static func byteCount(entries: Int) -> Int { entries * MemoryLayout<ItemEntry>.stride }
@@ -102,8 +137,8 @@ struct ItemIndex {
 
     // MARK: - Buckets
 
-    /// Enters an item; there is room. It is the newest of those on probation.
-    mutating func insert(_ location: SlabLocation, hash: UInt32, expiry: UInt32) -> UInt32 {
+    /// Enters an item; there is room.
+    mutating func insert(_ location: SlabLocation, byteCount: Int, hash: UInt32, expiry: UInt32) {
         let number: UInt32
         if firstFree != 0 {
             number = firstFree
@@ -115,11 +150,10 @@ struct ItemIndex {
         let bucket = bucket(hash)
         self[number].initialize(
             to: ItemEntry(
-                location: location, nextInBucket: bucket.pointee, newer: 0, older: 0, expiryAndOrder: expiry))
+                location: location, nextInBucket: bucket.pointee, expiry: expiry, group: Self.group(byteCount: byteCount)))
         bucket.pointee = number
         count += 1
-        probation.prepend(number, entries)
-        return number
+        makeNewest(number)
     }
 
     /// Takes an entry out of its bucket and its order.
@@ -127,7 +161,7 @@ struct ItemIndex {
         var link = bucket(hash)
         while link.pointee != number { link = nextLink(of: link.pointee) }
         link.pointee = self[number].pointee.nextInBucket
-        removeFromOrder(number)
+        orders[self[number].pointee.group].remove(number, entries)
         count -= 1
         self[number].pointee.location = .nil
         self[number].pointee.nextInBucket = firstFree
@@ -164,34 +198,51 @@ struct ItemIndex {
 
     // MARK: - Orders
 
-    @inline(__always)
-    private mutating func removeFromOrder(_ number: UInt32) {
-        if self[number].pointee.isProtected {
-            protected.remove(number, entries)
-        } else {
-            probation.remove(number, entries)
-        }
-    }
-
-    /// Notes that an item was used: it becomes the newest of the protected.
+    /// Notes that an item was used.
     mutating func use(_ number: UInt32) {
-        if protected.newest == number { return }
-        removeFromOrder(number)
-        self[number].pointee.isProtected = true
-        protected.prepend(number, entries)
-        shrinkProtected()
-    }
-
-    /// Sees to it that at most 3 items in 4 are protected: the oldest go back on probation.
-    mutating func shrinkProtected() {
-        while protected.count * 4 > count * 3 {
-            let oldest = protected.oldest
-            protected.remove(oldest, entries)
-            self[oldest].pointee.isProtected = false
-            probation.prepend(oldest, entries)
+        let order = orders + self[number].pointee.group
+        if order.pointee.newest != number {
+            order.pointee.remove(number, entries)
+            makeNewest(number)
+        } else {
+            uses &+= 1
+            self[number].pointee.lastUse = uses
         }
     }
 
-    /// The next item to be evicted; 0 where there is none.
-    var oldest: UInt32 { probation.oldest != 0 ? probation.oldest : protected.oldest }
+    /// Enters an entry's item anew, which has another size from now on.
+    mutating func replace(_ number: UInt32, by location: SlabLocation, byteCount: Int, expiry: UInt32) {
+        let entry = self[number]
+        orders[entry.pointee.group].remove(number, entries)
+        entry.pointee.location = location
+        entry.pointee.expiry = expiry
+        entry.pointee.group = Self.group(byteCount: byteCount)
+        makeNewest(number)
+    }
+
+    private mutating func makeNewest(_ number: UInt32) {
+        uses &+= 1
+        self[number].pointee.lastUse = uses
+        orders[self[number].pointee.group].prepend(number, entries)
+    }
+
+    /// The group that the next item to be evicted is of; nil where there is no item.
+    ///
+    /// Of the items that were not used for longest in their groups, the one goes of which time without use, times the
+    /// square root of its size, is largest. By time alone an item of 1 MiB would take as long to go as each of the ten
+    /// thousand small ones that have room in its place; by the product of both a few large ones that are in use would
+    /// never stay beside many small ones that are not.
+    func groupToEvict() -> Int? {
+        var found: Int?
+        var highest = -1.0
+        for group in 0..<Self.groupCount where orders[group].oldest != 0 {
+            let age = uses &- self[orders[group].oldest].pointee.lastUse
+            let score = Double(age) * weights[group]
+            if score > highest { (found, highest) = (group, score) }
+        }
+        return found
+    }
+
+    /// The item of a group that was not used for longest; 0 where it has none.
+    func oldest(ofGroup group: Int) -> UInt32 { orders[group].oldest }
 }
