@@ -37,8 +37,6 @@ extension CacheHandler {
             default: respond(to: request)
             }
         }
-        // Nothing else passes anything on, but a client may send very many such lines.
-        if reply.readableBytes > 64 << 10 { _ = mayGoOn(context) }
         return lineByteCount
     }
 
@@ -65,12 +63,10 @@ extension CacheHandler {
         case .notANumber: answer(.notANumber)
         case .outOfMemory: answer(.outOfMemoryIncrementing)
         case .value(let value):
-            reply.writeWithUnsafeMutableBytes(minimumWritableBytes: Decimal.longest + 2) { target in
-                let base = target.baseAddress.unsafelyUnwrapped
-                let count = Decimal.write(value, to: base)
-                writeLineEnd(base + count)
-                return count + 2
-            }
+            var end = reply.room(Decimal.longest + 2)
+            end += Decimal.write(value, to: end)
+            writeLineEnd(&end)
+            reply.advance(to: end)
         }
     }
 
@@ -90,60 +86,47 @@ extension CacheHandler {
         let expiry = isTouched ? request.expiry : nil
         var (key, keys) = (request.key, request.rest)
         while true {
-            var isShared = false
-            _ = store.read(key, touching: expiry) { hit in
-                isShared = write(key, hit, hasUnique: hasUnique)
-            }
-            if isShared {
-                passOn(context)
-                for part in shared { passOn(shared: part, context) }
-                shared.removeAll(keepingCapacity: true)
-                writeLineEnd()
-            }
+            _ = store.read(key, touching: expiry) { write(key, $0, hasUnique: hasUnique) }
             let remainder = keys.remainder
             guard let next = keys.next() else { break }
             key = next
-            if isShared || reply.readableBytes > 64 << 10, !mayGoOn(context) {
+            if reply.byteCount > Self.largestReply, !flush(context) {
+                pause(context)
                 continued = request
                 return remainder.baseAddress.unsafelyUnwrapped - input.baseAddress.unsafelyUnwrapped
             }
         }
         answer(.end)
-        if reply.readableBytes > 64 << 10 || isUnflushed { _ = mayGoOn(context) }
         return nil
     }
 
     /// Above this a value is written from where it lies: below, a reference more and a buffer cost more than a copy.
     private static let largestCopied = 4096
 
-    /// `VALUE <key> <flags> <bytes> [<unique>]`, and the value where it is copied. Returns whether it is shared instead.
-    private func write(_ key: UnsafeRawBufferPointer, _ hit: Hit, hasUnique: Bool) -> Bool {
+    /// `VALUE <key> <flags> <bytes> [<unique>]`, and the value.
+    private func write(_ key: UnsafeRawBufferPointer, _ hit: Hit, hasUnique: Bool) {
         let byteCount = hit.valueByteCount
         let isShared = byteCount > Self.largestCopied
-        let room = 6 + key.count + 3 * (Decimal.longest + 1) + 4 + (isShared ? 0 : byteCount)
-        reply.writeWithUnsafeMutableBytes(minimumWritableBytes: room) { target in
-            let base = target.baseAddress.unsafelyUnwrapped
-            var end = base
-            let name: StaticString = "VALUE "
-            end.copyMemory(from: name.utf8Start, byteCount: 6)
-            end += 6
-            end.copyMemory(from: key.baseAddress.unsafelyUnwrapped, byteCount: key.count)
-            end += key.count
-            append(UInt64(hit.flags), &end)
-            append(UInt64(byteCount), &end)
-            if hasUnique { append(hit.unique, &end) }
-            writeLineEnd(end)
-            end += 2
-            if !isShared {
-                hit.copyValue(to: end)
-                end += byteCount
-                writeLineEnd(end)
-                end += 2
-            }
-            return end - base
+        var end = reply.room(6 + key.count + 3 * (Decimal.longest + 1) + 4 + (isShared ? 0 : byteCount))
+        let name: StaticString = "VALUE "
+        end.copyMemory(from: name.utf8Start, byteCount: 6)
+        end += 6
+        end.copyMemory(from: key.baseAddress.unsafelyUnwrapped, byteCount: key.count)
+        end += key.count
+        append(UInt64(hit.flags), &end)
+        append(UInt64(byteCount), &end)
+        if hasUnique { append(hit.unique, &end) }
+        writeLineEnd(&end)
+        if isShared {
+            reply.advance(to: end)
+            hit.shareValue { reply.append(shared: $0) }
+            end = reply.room(2)
+        } else {
+            hit.copyValue(to: end)
+            end += byteCount
         }
-        if isShared { hit.shareValue { shared.append($0) } }
-        return isShared
+        writeLineEnd(&end)
+        reply.advance(to: end)
     }
 
     private func append(_ number: UInt64, _ end: inout UnsafeMutableRawPointer) {
@@ -152,16 +135,10 @@ extension CacheHandler {
         end += Decimal.write(number, to: end)
     }
 
-    private func writeLineEnd(_ target: UnsafeMutableRawPointer) {
-        target.storeBytes(of: 0x0D, as: UInt8.self)
-        target.storeBytes(of: 0x0A, toByteOffset: 1, as: UInt8.self)
-    }
-
-    private func writeLineEnd() {
-        reply.writeWithUnsafeMutableBytes(minimumWritableBytes: 2) {
-            writeLineEnd($0.baseAddress.unsafelyUnwrapped)
-            return 2
-        }
+    private func writeLineEnd(_ end: inout UnsafeMutableRawPointer) {
+        end.storeBytes(of: 0x0D, as: UInt8.self)
+        end.storeBytes(of: 0x0A, toByteOffset: 1, as: UInt8.self)
+        end += 2
     }
 
     // MARK: - set
@@ -209,6 +186,20 @@ extension CacheHandler {
             if !pendingIsQuiet { answer(.badDataChunk) }
         }
         return used
+    }
+
+    /// Reads what is missing of a large value from the socket to where it belongs, and the line end behind it. What the
+    /// socket doesn't have yet, NIO reads.
+    func receiveFromSocket() {
+        guard let missing = pending?.missing, missing >= 16 << 10, endBytes == 0 else { return }
+        withUnsafeTemporaryAllocation(byteCount: 2, alignment: 1) { end in
+            let vector = iovec(iov_base: end.baseAddress, iov_len: 2)
+            let count = pending?.withMissingParts(and: vector) { readv(socket, $0.baseAddress, CInt($0.count)) } ?? 0
+            guard count > 0 else { return }
+            counters.read(count)
+            pending?.advance(min(count, missing))
+            if count > missing { _ = receive(UnsafeRawBufferPointer(rebasing: end[..<(count - missing)])) }
+        }
     }
 
     private func mode(_ verb: Verb) -> ItemDescription.Mode {

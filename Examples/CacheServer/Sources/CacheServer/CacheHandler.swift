@@ -1,5 +1,5 @@
 // A connection: what is read goes through `consume`, which answers line by line into `reply`, and once a read is done the
-// reply is written. Nothing is allocated for a command, and no string is made.
+// reply is written (CacheHandler+Output.swift). Nothing is allocated for a command, and no string is made.
 //
 // N1. At most one of these is what the next bytes are: the rest of a value (`pending`), what is to be skipped (`skipped`),
 //     more keys of a `get` (`continued`), a line.
@@ -19,11 +19,13 @@ final class CacheHandler: ChannelInboundHandler {
     let server: Server
     let store: CacheStore
     let counters: LoopCounters
-    var reply = ByteBuffer()
-    /// Whether something was written and not flushed.
-    var isUnflushed = false
-    /// The parts of a value that are written from where they lie.
-    var shared: [UnsafeMutableRawBufferPointer] = []
+    var reply = ReplyBuffer()
+    /// The connection's file descriptor.
+    var socket: CInt = -1
+    var vectors: [iovec] = []
+    /// How often NIO was handed something that the socket did not take, and has not written it yet.
+    var waiting = 0
+    var isWaiting: Bool { waiting > 0 }
 
     var pending: PendingItem?
     var pendingIsQuiet = false
@@ -37,12 +39,14 @@ final class CacheHandler: ChannelInboundHandler {
     private var rest = ByteBuffer()
     /// How much of `rest` is known to have no line end.
     private var searched = 0
+    /// Whether commands wait until what was answered is written.
     private var isPaused = false
-    private var isConsuming = false
 
     /// The longest line of a `get`, which memcached doesn't limit; of others, the length it has.
     private static let longestKeyList = 1 << 20
     private static let longestLine = 2048
+    /// How much is answered before it is written.
+    static let largestReply = 256 << 10
 
     init(_ server: Server, _ counters: LoopCounters) {
         (self.server, store, self.counters) = (server, server.store, counters)
@@ -51,6 +55,10 @@ final class CacheHandler: ChannelInboundHandler {
     // MARK: - Events
 
     func channelActive(context: ChannelHandlerContext) {
+        let operations = context.channel.pipeline.syncOperations
+        let found = try? operations.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) { $0 }
+        guard let found else { return context.close(promise: nil) }
+        socket = found
         if server.connections.add(1, ordering: .relaxed).newValue > server.options.connections {
             server.rejected.add(1, ordering: .relaxed)
             answer(.tooManyConnections)
@@ -65,6 +73,9 @@ final class CacheHandler: ChannelInboundHandler {
         pending = nil
         rest = ByteBuffer()
         isClosing = true
+        socket = -1
+        store.releaseShared(reply.parts)
+        reply.removeAll()
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -76,28 +87,17 @@ final class CacheHandler: ChannelInboundHandler {
             rest = ByteBuffer()
         }
         process(&input, context)
+        if isWaiting { pause(context) }
     }
 
     func channelReadComplete(context: ChannelHandlerContext) { finishBurst(context) }
-
-    func channelWritabilityChanged(context: ChannelHandlerContext) {
-        guard isPaused, !isConsuming, context.channel.isWritable else { return }
-        isPaused = false
-        var input = rest
-        rest = ByteBuffer()
-        process(&input, context)
-        finishBurst(context)
-        if !isPaused { setReading(true, context) }
-    }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
 
     // MARK: - Input
 
     private func process(_ input: inout ByteBuffer, _ context: ChannelHandlerContext) {
-        isConsuming = true
         let consumed = input.withUnsafeReadableBytes { consume($0, context) }
-        isConsuming = false
         input.moveReaderIndex(forwardBy: consumed)
         guard !isClosing, input.readableBytes > 0 else { return }
         if isPaused {
@@ -107,6 +107,24 @@ final class CacheHandler: ChannelInboundHandler {
             rest = context.channel.allocator.buffer(capacity: max(input.readableBytes * 2, 512))
             rest.writeBuffer(&input)
         }
+    }
+
+    /// Looks at no further command, and reads nothing, until what was answered is written.
+    func pause(_ context: ChannelHandlerContext) {
+        guard !isPaused else { return }
+        isPaused = true
+        try? context.channel.syncOptions?.setOption(.autoRead, value: false)
+    }
+
+    /// What was answered is written: goes on.
+    func resume(_ context: ChannelHandlerContext) {
+        guard isPaused, !isClosing else { return }
+        isPaused = false
+        var input = rest
+        rest = ByteBuffer()
+        process(&input, context)
+        finishBurst(context)
+        if !isPaused, !isClosing { try? context.channel.syncOptions?.setOption(.autoRead, value: true) }
     }
 
     /// Consumes what can be, and says how much that was.
@@ -120,14 +138,16 @@ final class CacheHandler: ChannelInboundHandler {
                 offset += count
             } else if pending != nil {
                 offset += receive(input)
+                if offset == bytes.count { receiveFromSocket() }
             } else if let end = lineEnd(input) {
                 let line = UnsafeRawBufferPointer(rebasing: input[..<(end > 0 && input[end - 1] == 0x0D ? end - 1 : end)])
                 let data = UnsafeRawBufferPointer(rebasing: input[(end + 1)...])
                 offset += respond(to: line, data, input, context)
             } else {
-                checkLength(input, context)
+                checkLength(input)
                 break
             }
+            if reply.byteCount > Self.largestReply, !flush(context) { pause(context) }
         }
         return offset
     }
@@ -143,73 +163,11 @@ final class CacheHandler: ChannelInboundHandler {
     }
 
     /// Closes the connection of a client that sends what cannot become a command.
-    private func checkLength(_ input: UnsafeRawBufferPointer, _ context: ChannelHandlerContext) {
+    private func checkLength(_ input: UnsafeRawBufferPointer) {
         guard input.count > Self.longestLine, continued == nil else { return }
         var words = Words(UnsafeRawBufferPointer(rebasing: input[..<Self.longestLine]))
         let verb = words.next().map { UnsafeRawBufferPointer($0) }
         let isKeyList = verb.map { $0.elementsEqual("get".utf8) || $0.elementsEqual("gets".utf8) } ?? false
-        if !isKeyList || input.count > Self.longestKeyList {
-            isClosing = true
-            finishBurst(context)
-        }
-    }
-
-    // MARK: - Output
-
-    func answer(_ line: Reply) {
-        let bytes = line.bytes
-        reply.writeWithUnsafeMutableBytes(minimumWritableBytes: bytes.count) {
-            $0.copyMemory(from: bytes)
-            return bytes.count
-        }
-    }
-
-    /// Hands the reply so far to the channel, which writes it when it is flushed.
-    func passOn(_ context: ChannelHandlerContext) {
-        guard reply.readableBytes > 0 else { return }
-        counters.write(reply.readableBytes)
-        context.write(wrapOutboundOut(reply), promise: nil)
-        isUnflushed = true
-        reply = context.channel.allocator.buffer(capacity: 1024)
-    }
-
-    /// Passes a part of a value on without copying it: it has a reference, which goes when it is written.
-    func passOn(shared part: UnsafeMutableRawBufferPointer, _ context: ChannelHandlerContext) {
-        counters.write(part.count)
-        context.write(wrapOutboundOut(SharedValues.buffer(part)), promise: nil)
-        isUnflushed = true
-    }
-
-    /// Stops where the client does not read its answers. Returns whether to go on.
-    func mayGoOn(_ context: ChannelHandlerContext) -> Bool {
-        if reply.readableBytes > 64 << 10 { passOn(context) }
-        if context.channel.isWritable { return true }
-        context.flush()
-        isUnflushed = false
-        if context.channel.isWritable { return true }
-        if !isPaused {
-            isPaused = true
-            setReading(false, context)
-        }
-        return false
-    }
-
-    private func setReading(_ isReading: Bool, _ context: ChannelHandlerContext) {
-        try? context.channel.syncOptions?.setOption(.autoRead, value: isReading)
-    }
-
-    private func finishBurst(_ context: ChannelHandlerContext) {
-        if reply.readableBytes > 0 {
-            counters.write(reply.readableBytes)
-            isUnflushed = true
-            context.write(wrapOutboundOut(reply), promise: nil)
-            context.flush()
-            // Most often it has been written by now, and its memory is this handler's alone again.
-            reply.clear(minimumCapacity: 512)
-        } else if isUnflushed {
-            context.flush()
-        }
-        isUnflushed = false
-        if isClosing { context.close(promise: nil) }
+        if !isKeyList || input.count > Self.longestKeyList { isClosing = true }
     }
 }

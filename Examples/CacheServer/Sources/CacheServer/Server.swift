@@ -54,8 +54,7 @@ final class Server: @unchecked Sendable {
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             // One read for each time a socket is readable: a second one would most often find nothing.
             .childChannelOption(.maxMessagesPerRead, value: 1)
-            .childChannelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 32 << 10))
-            .childChannelOption(.writeBufferWaterMark, value: .init(low: 128 << 10, high: 512 << 10))
+            .childChannelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 16 << 10))
             .childChannelInitializer { [self] channel in
                 accepted.add(1, ordering: .relaxed)
                 return channel.eventLoop.makeCompletedFuture {
@@ -89,6 +88,8 @@ final class Server: @unchecked Sendable {
 
 /// Waits until the process is asked to stop: SIGTERM or SIGINT.
 func waitForStopSignal() {
+    // A client that is gone is an error of `write`, not the end.
+    signal(SIGPIPE, SIG_IGN)
     let asked = DispatchSemaphore(value: 0)
     let sources = [SIGTERM, SIGINT].map { number in
         signal(number, SIG_IGN)

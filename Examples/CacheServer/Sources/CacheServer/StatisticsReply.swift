@@ -27,7 +27,7 @@ extension CacheHandler {
     }
 
     private func write(_ lines: [(name: String, value: String)]) {
-        for line in lines { reply.writeString("STAT \(line.name) \(line.value)\r\n") }
+        for line in lines { reply.append("STAT \(line.name) \(line.value)\r\n") }
     }
 }
 

@@ -55,28 +55,46 @@ extension CacheStore {
     }
 }
 
-/// Copies bytes into parts of memory, one after the other.
+/// Fills parts of memory, one after the other.
 struct PieceWriter {
-    private let pieces: [UnsafeMutableRawBufferPointer]
+    private var pieces: [UnsafeMutableRawBufferPointer]
     private var next = 0
-    private var part: UnsafeMutableRawBufferPointer
 
-    init(_ pieces: [UnsafeMutableRawBufferPointer]) {
-        self.pieces = pieces
-        part = pieces.first ?? UnsafeMutableRawBufferPointer(start: nil, count: 0)
-    }
+    init(_ pieces: [UnsafeMutableRawBufferPointer]) { self.pieces = pieces }
 
     mutating func write(_ bytes: UnsafeRawBufferPointer) {
         var bytes = bytes
         while !bytes.isEmpty {
-            while part.isEmpty {
-                next += 1
-                part = pieces[next]
-            }
-            let count = min(bytes.count, part.count)
-            part.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[..<count]))
+            let piece = pieces[next]
+            let count = min(bytes.count, piece.count)
+            piece.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[..<count]))
             bytes = UnsafeRawBufferPointer(rebasing: bytes[count...])
-            part = UnsafeMutableRawBufferPointer(rebasing: part[count...])
+            advance(count)
+        }
+    }
+
+    /// Notes that so many bytes were filled.
+    mutating func advance(_ byteCount: Int) {
+        var rest = byteCount
+        while rest > 0 {
+            let count = min(rest, pieces[next].count)
+            pieces[next] = UnsafeMutableRawBufferPointer(rebasing: pieces[next][count...])
+            rest -= count
+            if pieces[next].isEmpty { next += 1 }
+        }
+    }
+
+    /// What is still to be filled, and then another vector; of it all as much as a system call takes.
+    func withVectors(and last: iovec, _ body: (UnsafeBufferPointer<iovec>) -> Int) -> Int {
+        let most = 1024
+        let count = pieces.count - next
+        return withUnsafeTemporaryAllocation(of: iovec.self, capacity: most) { vectors in
+            for offset in 0..<min(count, most) {
+                let piece = pieces[next + offset]
+                vectors.initializeElement(at: offset, to: iovec(iov_base: piece.baseAddress, iov_len: piece.count))
+            }
+            if count < most { vectors.initializeElement(at: count, to: last) }
+            return body(UnsafeBufferPointer(rebasing: vectors[..<min(count + 1, most)]))
         }
     }
 }

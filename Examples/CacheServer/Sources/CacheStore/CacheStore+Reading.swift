@@ -68,6 +68,11 @@ extension CacheStore {
         }
     }
 
+    /// Ends several such uses.
+    public func releaseShared(_ parts: [UnsafeMutableRawBufferPointer]) {
+        locked { for part in parts { arena.release(part) } }
+    }
+
     /// Sets when an item expires. False where there is none.
     public func touch(_ key: UnsafeRawBufferPointer, expiry seconds: Int32) -> Bool {
         let hash = hash(key)

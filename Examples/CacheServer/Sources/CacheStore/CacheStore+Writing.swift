@@ -49,6 +49,18 @@ public struct PendingItem {
         writer.write(bytes)
         missing -= bytes.count
     }
+
+    /// Where the rest of the value belongs, and behind it another vector, for `readv`: then call ``advance(_:)``. Needs no
+    /// lock.
+    public func withMissingParts(and last: iovec, _ body: (UnsafeBufferPointer<iovec>) -> Int) -> Int {
+        writer.withVectors(and: last, body)
+    }
+
+    /// Notes that so many bytes of the value were written.
+    public mutating func advance(_ byteCount: Int) {
+        writer.advance(byteCount)
+        missing -= byteCount
+    }
 }
 
 extension CacheStore {
