@@ -6,7 +6,7 @@
 //     in memory, under one slab number, share a generation; a chunk that has reached `lastGeneration` is never on the
 //     free list again (it is retired).
 // R4. Of a live chunk, `linkSlab` is `noSlab`, or the link is to a live chunk, one of whose references it is. Of a free
-//     one, `linkPosition` is the index of the next free chunk, or `noChunk`.
+//     one, `linkSlab` is `noSlab`, and `linkPosition` is the index of the next free chunk, or `noChunk`.
 
 public import Synchronization
 

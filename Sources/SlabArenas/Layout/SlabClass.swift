@@ -9,11 +9,8 @@ struct SlabClass {
     /// The slab that chunks are allocated from, or `SlabHeader.none`.
     @usableFromInline var current: SlabReference
     @usableFromInline let chunkSize: Int
-    // Since the arena was made; what is live is the difference.
+    /// Since the arena was made.
     @usableFromInline var allocations = 0
-    @usableFromInline var requestedBytes = 0
-    @usableFromInline var recycled = 0
-    @usableFromInline var recycledBytes = 0
 
     /// The chunks of a slab.
     let chunkCount: Int
@@ -32,7 +29,20 @@ struct SlabClass {
 
     var hasCurrent: Bool { current != SlabHeader.none }
     var slabCount: Int { partial.count + full.count + (hasCurrent ? 1 : 0) }
-    var liveCount: Int { allocations &- recycled }
+    /// O(slabs), as the two below.
+    var liveCount: Int {
+        var sum = 0
+        visit { sum += Int($0.pointee.live) }
+        return sum
+    }
+    /// Bytes that were asked for of the live chunks.
+    var requestedBytes: Int {
+        var sum = 0
+        visit { sum += $0.pointee.requestedBytes }
+        return sum
+    }
+    /// Chunks recycled since the arena was made.
+    var recycled: Int { allocations - liveCount }
     /// Chunks that could be allocated without another slab.
     var freeCount: Int { slabCount * chunkCount - liveCount - retired }
     var retired: Int {
@@ -120,8 +130,13 @@ struct SlabSizes {
     /// The first class whose chunks hold so many bytes: at least 0 and at most `slabSize`.
     @inlinable @inline(__always)
     func classIndex(_ byteCount: Int) -> Int {
-        if byteCount <= directLimit { return Int(direct[(byteCount &+ alignmentMask) &>> alignmentShift]) }
-        return classIndexByHalving(byteCount)
+        byteCount <= directLimit ? directClassIndex(byteCount) : classIndexByHalving(byteCount)
+    }
+
+    /// The same for at most `directLimit`.
+    @inlinable @inline(__always)
+    func directClassIndex(_ byteCount: Int) -> Int {
+        Int(direct[(byteCount &+ alignmentMask) &>> alignmentShift])
     }
 
     @usableFromInline

@@ -34,8 +34,10 @@ enum SlabPlace: UInt32, BitwiseCopyable {
 struct SlabHeader: BitwiseCopyable {
     /// The first free chunk, or `noChunk`.
     @usableFromInline var freeHead: UInt32
-    /// Chunks with references.
-    @usableFromInline var live: UInt32
+    /// While fewer chunks are live than this, a release looks what becomes of the slab (`settle`).
+    @usableFromInline var settleBelow: UInt32 = 0
+    /// Chunks with references, times 2^32, and the bytes that were asked for of them: both change at once.
+    @usableFromInline var account: UInt64
     /// 2^63 / chunkSize, rounded up: a division is a multiplication.
     @usableFromInline var reciprocal: UInt
     /// Chunks that have been on the free list once (H1).
@@ -48,12 +50,17 @@ struct SlabHeader: BitwiseCopyable {
     @usableFromInline var owner: UInt
     @usableFromInline var chunkCount: UInt32
     /// Chunks whose generations are used up (R3).
-    var retired: UInt32
+    @usableFromInline var retired: UInt32
     /// For how many records there is room behind this header.
     var recordCapacity: UInt32
     /// The generation of a chunk that is carved.
     var firstGeneration: UInt32
-    var place: SlabPlace
+    var place: SlabPlace {
+        didSet {
+            // A slab that is full gets room by any release; the current one may stay empty.
+            settleBelow = place == .full ? .max : place == .current ? 0 : 1
+        }
+    }
     /// When the slab came to its class, as a number that rises with each slab that does.
     var serial: UInt32 = 0
     /// How many chunks were live when one was found that could not be moved; 0: not known of any.
@@ -97,6 +104,15 @@ extension UnsafeMutablePointer where Pointee == SlabHeader {
 }
 
 extension SlabHeader {
+    /// What a live chunk is in `account`.
+    @inlinable @inline(__always)
+    static func account(ofChunk requested: Int) -> UInt64 { UInt64(truncatingIfNeeded: requested) &+ 1 &<< 32 }
+
+    /// Chunks with references.
+    var live: UInt32 { UInt32(account >> 32) }
+    /// Bytes that were asked for of them.
+    var requestedBytes: Int { Int(UInt32(truncatingIfNeeded: account)) }
+
     static func reciprocal(of chunkSize: Int) -> UInt { (1 << 63) / UInt(chunkSize) + 1 }
 
     /// The bytes of a slab's block.
@@ -109,7 +125,7 @@ extension SlabHeader {
         let header = SlabReference.allocate(capacity: 1)
         header.initialize(
             to: SlabHeader(
-                freeHead: noChunk, live: 0, reciprocal: 0, carved: 0, chunkSize: 0, classIndex: 0, number: noSlab,
+                freeHead: noChunk, account: 0, reciprocal: 0, carved: 0, chunkSize: 0, classIndex: 0, number: noSlab,
                 owner: 0, chunkCount: 0, retired: 0, recordCapacity: 0, firstGeneration: 0, place: .full,
                 allocationsWhenEmpty: 0, emptySince: 0, next: nil, previous: nil,
                 block: UnsafeMutableRawPointer(header), blockByteCount: 0))

@@ -80,7 +80,7 @@ extension SlabArena {
         memory(ofChunk: targetIndex, of: target, size)
             .copyMemory(from: UnsafeRawBufferPointer(memory(ofChunk: index, of: source, size)))
         target.pointee.freeHead = new.pointee.linkPosition
-        target.pointee.live += 1
+        target.pointee.account += SlabHeader.account(ofChunk: Int(old.pointee.requested))
         if target.pointee.liveWhenPinned != 0 { target.pointee.liveWhenPinned += 1 }
         // Its own generation, and the old one's reference, which the location holds. R4: the link's reference goes along.
         new.pointee = ChunkRecord(
@@ -102,7 +102,7 @@ extension SlabArena {
 
     /// Puts the place that a chunk was moved from on its slab's free list. R3: with the next generation.
     private func free(_ record: UnsafeMutablePointer<ChunkRecord>, of slab: SlabReference) {
-        slab.pointee.live -= 1
+        slab.pointee.account -= SlabHeader.account(ofChunk: Int(record.pointee.requested))
         let generation = record.pointee.generation
         record.pointee.linkSlab = noSlab
         if generation == ChunkRecord.lastGeneration {

@@ -4,35 +4,55 @@ public import AllocatorCore
 
 extension SlabArena: OwningAllocator, ResettableAllocator, ResizableAllocator, SizeReportingAllocator, MeasuredAllocator
 {
-    /// A chunk for a request of so many bytes, of which it has one reference; nil where there is no memory, or never.
+    /// A chunk for a request that the table of sizes has, from its class's current slab; nil where the slow path has to
+    /// look.
     @inlinable @inline(__always)
-    func takeChunk(_ byteCount: Int) -> UInt? {
+    func takeChunkAtOnce(_ byteCount: Int) -> (address: UInt, chunkSize: Int)? {
         // As unsigned, what is negative is large.
-        guard UInt(bitPattern: byteCount) <= UInt(bitPattern: slabSize) else { return nil }
-        let kind = classes + sizes.classIndex(byteCount)
+        guard UInt(bitPattern: byteCount) <= UInt(bitPattern: sizes.directLimit) else { return nil }
+        let kind = classes + sizes.directClassIndex(byteCount)
         let slab = kind.pointee.current
         let index = slab.pointee.freeHead
-        guard index != noChunk else { return takeChunkSlowly(byteCount) }
-        return takeChunk(Int(index), of: slab, kind, byteCount)
+        guard index != noChunk else { return nil }
+        let chunkSize = kind.pointee.chunkSize
+        return (takeChunk(Int(index), of: slab, kind, chunkSize, byteCount), chunkSize)
     }
+
+    /// A chunk for a request of so many bytes, of which it has one reference; nil where there is no memory, or never.
+    @inlinable @inline(__always)
+    func takeChunk(_ byteCount: Int) -> UInt? { takeChunkAtOnce(byteCount)?.address ?? takeChunkSlowly(byteCount) }
 
     /// Takes the first chunk off the slab's free list.
     @inlinable @inline(__always)
     func takeChunk(
-        _ index: Int, of slab: SlabReference, _ kind: UnsafeMutablePointer<SlabClass>, _ byteCount: Int
+        _ index: Int, of slab: SlabReference, _ kind: UnsafeMutablePointer<SlabClass>, _ chunkSize: Int,
+        _ byteCount: Int
     ) -> UInt {
         let record = slab.records + index
         slab.pointee.freeHead = record.pointee.linkPosition
-        slab.pointee.live &+= 1
-        // H2: without references, and not held. Its generation is the new life's already.
+        slab.pointee.account &+= SlabHeader.account(ofChunk: byteCount)
+        // H2, R4: without references, not held, without a link. Its generation is the new life's already.
         record.pointee.state &+= 1
-        record.pointee.linkSlab = noSlab
         record.pointee.requested = UInt32(truncatingIfNeeded: byteCount)
         kind.pointee.allocations &+= 1
-        kind.pointee.requestedBytes &+= byteCount
-        live &+= 1
-        liveBytes &+= kind.pointee.chunkSize
-        return UInt(bitPattern: slab) &- headerOffset &+ UInt(bitPattern: index &* kind.pointee.chunkSize)
+        countAsLive(chunkSize)
+        let address = UInt(bitPattern: slab) &- headerOffset &+ UInt(bitPattern: index &* chunkSize)
+        last = (address, slab, index)
+        return address
+    }
+
+    /// S6
+    @inlinable @inline(__always)
+    func countAsLive(_ byteCount: Int) {
+        let below = belowPeak &- 1
+        if below >= 0 { belowPeak = below } else { peak &+= 1 }
+        let bytesBelow = bytesBelowPeak &- byteCount
+        if bytesBelow >= 0 {
+            bytesBelowPeak = bytesBelow
+        } else {
+            peakBytes &-= bytesBelow
+            bytesBelowPeak = 0
+        }
     }
 
     @inlinable @inline(__always)
@@ -52,11 +72,10 @@ extension SlabArena: OwningAllocator, ResettableAllocator, ResizableAllocator, S
     /// Allocates a chunk, with one reference, and gives all of it: nil in place of an error.
     @inlinable @inline(__always)
     public func tryAllocate(byteCount: Int, alignment: Int) -> UnsafeMutableRawBufferPointer? {
-        guard offers(alignment), let address = takeChunk(byteCount) else {
-            noteRefusal(byteCount, alignment)
-            return nil
+        if offers(alignment), let (address, chunkSize) = takeChunkAtOnce(byteCount) {
+            return buffer(address, chunkSize)
         }
-        return buffer(address, chunkByteCount(for: byteCount))
+        return tryAllocateSlowly(byteCount, alignment)
     }
 
     /// Allocates a chunk of the first class that is large enough, with one reference, and gives all of it.
@@ -64,10 +83,12 @@ extension SlabArena: OwningAllocator, ResettableAllocator, ResizableAllocator, S
     /// - Throws: ``AllocationError``: `.tooLarge` above `slabSize`, `.unsupportedAlignment` above `alignment`,
     ///   `.outOfMemory` where upstream has no more and neither ``onShortage`` nor rebalancing helps. Nothing is lost.
     /// - Complexity: O(1), and a call of upstream where the class needs a slab.
-    @inlinable
+    @inlinable @inline(__always)
     public func allocate(byteCount: Int, alignment: Int) throws(AllocationError) -> UnsafeMutableRawBufferPointer {
-        guard offers(alignment), let address = takeChunk(byteCount) else { throw refused(byteCount, alignment) }
-        return buffer(address, chunkByteCount(for: byteCount))
+        if offers(alignment), let (address, chunkSize) = takeChunkAtOnce(byteCount) {
+            return buffer(address, chunkSize)
+        }
+        return try allocateSlowly(byteCount, alignment)
     }
 
     /// Allocates a chunk, with one reference, and gives as much of it as was asked for: nil in place of an error.
@@ -75,11 +96,8 @@ extension SlabArena: OwningAllocator, ResettableAllocator, ResizableAllocator, S
     /// - Parameter byteCount: from 0; the buffer's `count`. Traps where it is negative.
     @inlinable @inline(__always)
     public func tryAllocateChunk(byteCount: Int) -> UnsafeMutableRawBufferPointer? {
-        guard let address = takeChunk(byteCount) else {
-            noteRefusal(byteCount, 1)
-            return nil
-        }
-        return buffer(address, byteCount)
+        if let (address, _) = takeChunkAtOnce(byteCount) { return buffer(address, byteCount) }
+        return tryAllocateSlowly(byteCount, 1).map { UnsafeMutableRawBufferPointer(rebasing: $0[..<byteCount]) }
     }
 
     /// Allocates a chunk, with one reference, and gives as much of it as was asked for: what to use for an item, whose
@@ -88,10 +106,10 @@ extension SlabArena: OwningAllocator, ResettableAllocator, ResizableAllocator, S
     /// - Parameter byteCount: from 0 to `slabSize`; the buffer's `count`. Traps where it is negative.
     /// - Throws: ``AllocationError``, and nothing has changed.
     /// - Complexity: O(1), and a call of upstream where the class needs a slab.
-    @inlinable
+    @inlinable @inline(__always)
     public func allocateChunk(byteCount: Int) throws(AllocationError) -> UnsafeMutableRawBufferPointer {
-        guard let address = takeChunk(byteCount) else { throw refused(byteCount, 1) }
-        return buffer(address, byteCount)
+        if let (address, _) = takeChunkAtOnce(byteCount) { return buffer(address, byteCount) }
+        return UnsafeMutableRawBufferPointer(rebasing: try allocateSlowly(byteCount, 1)[..<byteCount])
     }
 
     /// Counts what is too large, and traps for a negative size.
@@ -135,7 +153,8 @@ extension SlabArena: OwningAllocator, ResettableAllocator, ResizableAllocator, S
         let offset = Int(bitPattern: UInt(bitPattern: pointer) & ~baseMask) - start
         guard byteCount <= kind.pointee.chunkSize - offset else { return nil }
         // From here on, so much of the chunk is asked for.
-        kind.pointee.requestedBytes &+= offset + byteCount - Int(record.pointee.requested)
+        slab.pointee.account += UInt64(offset + byteCount)
+        slab.pointee.account -= UInt64(record.pointee.requested)
         record.pointee.requested = UInt32(offset + byteCount)
         return UnsafeMutableRawBufferPointer(start: pointer, count: kind.pointee.chunkSize - offset)
     }
@@ -143,13 +162,34 @@ extension SlabArena: OwningAllocator, ResettableAllocator, ResizableAllocator, S
     // MARK: - The slow path
 
     @usableFromInline @inline(never)
+    func tryAllocateSlowly(_ byteCount: Int, _ alignment: Int) -> UnsafeMutableRawBufferPointer? {
+        guard offers(alignment), let address = takeChunkSlowly(byteCount) else {
+            noteRefusal(byteCount, alignment)
+            return nil
+        }
+        return buffer(address, chunkByteCount(for: byteCount))
+    }
+
+    @usableFromInline @inline(never)
+    func allocateSlowly(_ byteCount: Int, _ alignment: Int) throws(AllocationError) -> UnsafeMutableRawBufferPointer {
+        guard offers(alignment), let address = takeChunkSlowly(byteCount) else { throw refused(byteCount, alignment) }
+        return buffer(address, chunkByteCount(for: byteCount))
+    }
+
+    @usableFromInline @inline(never)
     func takeChunkSlowly(_ byteCount: Int) -> UInt? {
+        guard UInt(bitPattern: byteCount) <= UInt(bitPattern: slabSize) else { return nil }
         let kind = classes + sizes.classIndex(byteCount)
+        // A request beyond the table of sizes comes here even if there is a free chunk.
+        if kind.pointee.current.pointee.freeHead != noChunk {
+            let slab = kind.pointee.current
+            return takeChunk(Int(slab.pointee.freeHead), of: slab, kind, kind.pointee.chunkSize, byteCount)
+        }
         kind.pointee.failedPops += 1
         sweepEmptySlabs()
         guard findRoom(kind) else { return nil }
         let slab = kind.pointee.current
-        return takeChunk(Int(slab.pointee.freeHead), of: slab, kind, byteCount)
+        return takeChunk(Int(slab.pointee.freeHead), of: slab, kind, kind.pointee.chunkSize, byteCount)
     }
 
     /// Sees to it that the current slab's free list is not empty. False where there is no memory for that.
@@ -184,6 +224,7 @@ extension SlabArena: OwningAllocator, ResettableAllocator, ResizableAllocator, S
         }
         slab.pointee.freeHead = first
         slab.publishCarved(first + count)
+        noteInMap(slab)
         kind.pointee.carved += Int(count)
         return true
     }
@@ -192,6 +233,7 @@ extension SlabArena: OwningAllocator, ResettableAllocator, ResizableAllocator, S
     func setCurrent(_ slab: SlabReference, _ kind: UnsafeMutablePointer<SlabClass>) {
         retireCurrent(kind)
         slab.pointee.place = .current
+        if emptyDelay == 0 { slab.pointee.settleBelow = 1 }
         slab.pointee.emptySince = 0
         kind.pointee.current = slab
     }
@@ -201,6 +243,8 @@ extension SlabArena: OwningAllocator, ResettableAllocator, ResizableAllocator, S
         guard kind.pointee.hasCurrent else { return }
         let old = kind.pointee.current
         kind.pointee.current = SlabHeader.none
+        // It may have been empty meanwhile.
+        old.pointee.liveWhenPinned = 0
         if old.pointee.hasRoom {
             kind.pointee.partial.prepend(old, as: .partial)
         } else if old.pointee.live == 0 {

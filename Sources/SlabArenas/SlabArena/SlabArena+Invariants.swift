@@ -36,7 +36,7 @@ extension SlabArena {
             if let broken { return broken }
             if slabs != kind.pointee.slabCount { return "S1: class \(index) miscounts its slabs" }
             if liveChunks != kind.pointee.liveCount { return "S4: class \(index) miscounts its live chunks" }
-            if requested != kind.pointee.requestedBytes - kind.pointee.recycledBytes {
+            if requested != kind.pointee.requestedBytes {
                 return "S4: class \(index) miscounts the bytes that were asked for"
             }
             if kind.pointee.hasCurrent, kind.pointee.current.pointee.place != .current {
@@ -78,6 +78,8 @@ extension SlabArena {
                 guard record.hasNext else { continue }
                 guard let target = target(record) else { return "R4: a link leads to no slab" }
                 incoming[target.slab, default: [:]][target.index, default: 0] += 1
+            } else if record.hasNext {
+                return "R4: a free chunk has a link"
             } else if record.isHeldByLocation {
                 return "R2: a free chunk is held"
             } else if record.generation == 0 {
@@ -93,6 +95,10 @@ extension SlabArena {
             free += 1
             if free > Int(header.carved) { return "H2: the free list has a ring" }
             index = record.linkPosition
+        }
+        let isKept = header.place == .current && emptyDelay != 0
+        if header.settleBelow != (isKept ? 0 : header.place == .full ? .max : 1) {
+            return "S4: slab \(header.number) does not know when it settles"
         }
         if live != header.live || retired != header.retired { return "H3: slab \(header.number) miscounts its chunks" }
         if live + retired + free != header.carved { return "H3: chunks of slab \(header.number) are lost" }
@@ -112,7 +118,20 @@ extension SlabArena {
             if bases[UInt(bitPattern: slab) - headerOffset] == nil { return "S1: slab \(number) is not in the set" }
         }
         if count != seen.count || bases.count != count { return "S1: \(count) slabs, \(bases.count) in the set" }
-        if lastBase != noBase, bases[lastBase] == nil { return "S3: the last slab is gone" }
+        if last.chunk != noBase {
+            let base = UInt(bitPattern: last.slab) - headerOffset
+            guard bases[base] != nil else { return "S3: the last chunk's slab is gone" }
+            guard last.index < Int(last.slab.pointee.carved),
+                last.chunk == base + UInt(last.index) * UInt(last.slab.pointee.chunkSize)
+            else { return "S3: the last chunk is none" }
+        }
+        for (base, entry) in map.entries {
+            guard bases[base] != nil else { return "S7: the map has an entry that is no slab's" }
+            let header = SlabReference(bitPattern: base + headerOffset).unsafelyUnwrapped.pointee
+            guard entry == SlabMapEntry(reciprocal: header.reciprocal, carved: UInt(header.carved)) else {
+                return "S7: the map's entry is not what slab \(header.number) says"
+            }
+        }
         return nil
     }
 
@@ -133,6 +152,7 @@ extension SlabArena {
             bytes += classes[index].liveCount * classes[index].chunkSize
         }
         if count != live || bytes != liveBytes { return "S4: the arena miscounts its live chunks" }
+        if belowPeak < 0 || bytesBelowPeak < 0 { return "S6: more is live than ever was" }
         let account = statistics
         if account.freeBytes < 0 { return "the account: \(account)" }
         return nil

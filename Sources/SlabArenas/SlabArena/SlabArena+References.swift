@@ -15,38 +15,66 @@ extension SlabArena {
     @inlinable @inline(__always)
     func findSlab(_ address: UInt) -> SlabReference? {
         let base = address & baseMask
-        if base == lastBase || isBase(base) {
-            return SlabReference(bitPattern: base &+ headerOffset)
+        if map.find(address) != nil || isBase(base) {
+            return SlabReference(bitPattern: base &+ headerOffset).unsafelyUnwrapped
         }
         return nil
     }
 
     @inlinable @inline(never)
-    func isBase(_ base: UInt) -> Bool {
-        guard base != 0, bases.find(base) != nil else { return false }
-        lastBase = base
-        return true
-    }
+    func isBase(_ base: UInt) -> Bool { base != 0 && bases.find(base) != nil }
 
     /// The chunk that a pointer lies in, and its slab; traps where it isn't live.
     @inlinable @inline(__always)
     func liveChunk(_ pointer: UnsafeRawPointer) -> (slab: SlabReference, record: UnsafeMutablePointer<ChunkRecord>) {
+        let found = liveChunkIndex(pointer)
+        return (found.slab, found.slab.records + found.index)
+    }
+
+    /// The same, by its index.
+    @inlinable @inline(__always)
+    func liveChunkIndex(_ pointer: UnsafeRawPointer) -> (slab: SlabReference, index: Int) {
+        let (slab, index) = carvedChunk(pointer)
+        let record = slab.records + index
+        if record.pointee.references == 0 { releasedAlready(pointer) }
+        return (slab, index)
+    }
+
+    @usableFromInline @inline(never)
+    func releasedAlready(_ pointer: UnsafeRawPointer) -> Never {
+        misuse("SlabArena", pointer, "is not live: its last reference was released already")
+    }
+
+    /// The chunk that a pointer lies in, and its slab; traps where no chunk was ever allocated there.
+    @inlinable @inline(__always)
+    func carvedChunk(_ pointer: UnsafeRawPointer) -> (slab: SlabReference, index: Int) {
+        let address = UInt(bitPattern: pointer)
+        // S3
+        if address == last.chunk { return (last.slab, last.index) }
+        guard let entry = map.find(address) else { return carvedChunkSlowly(pointer) }
+        let offset = address & offsetMask
+        let index = ((offset &* 2).multipliedFullWidth(by: entry.reciprocal)).high
+        // H1, S7
+        guard index < entry.carved else { return carvedChunkSlowly(pointer) }
+        let slab = SlabReference(bitPattern: (address ^ offset) &+ headerOffset).unsafelyUnwrapped
+        return (slab, Int(bitPattern: index))
+    }
+
+    /// The same for what is not in the map, and what is wrong with a pointer.
+    @usableFromInline @inline(never)
+    func carvedChunkSlowly(_ pointer: UnsafeRawPointer) -> (slab: SlabReference, index: Int) {
         guard let slab = findSlab(UInt(bitPattern: pointer)) else {
             misuse("SlabArena", pointer, "is not of this arena")
         }
-        let index = slab.chunkIndex(offset: UInt(bitPattern: pointer) & ~baseMask)
+        let index = slab.chunkIndex(offset: UInt(bitPattern: pointer) & offsetMask)
         // H1
         guard index < Int(slab.pointee.carved) else { outsideChunks(pointer, index, of: slab) }
-        let record = slab.records + index
-        guard record.pointee.references != 0 else {
-            misuse("SlabArena", pointer, "is not live: its last reference was released already")
-        }
-        return (slab, record)
+        return (slab, index)
     }
 
     /// What is wrong with a pointer that leads to a slab and to no chunk that was used: behind a slab's chunks may be
     /// somebody else's memory.
-    @usableFromInline @inline(never)
+    @inline(never)
     func outsideChunks(_ pointer: UnsafeRawPointer, _ index: Int, of slab: SlabReference) -> Never {
         if index < Int(slab.pointee.chunkCount) { misuse("SlabArena", pointer, "was never allocated") }
         misuse("SlabArena", pointer, "is not of this arena")
@@ -83,8 +111,11 @@ extension SlabArena {
     /// - Complexity: O(1), and O(length) where a chain ends with it, without recursion.
     @inlinable @inline(__always) @discardableResult
     public func release(_ pointer: UnsafeRawPointer) -> Bool {
-        let (slab, record) = liveChunk(pointer)
-        return release(record, of: slab)
+        let (slab, index) = carvedChunk(pointer)
+        let record = slab.records + index
+        let state = record.pointee.state
+        if UInt32(truncatingIfNeeded: state) == 0 { releasedAlready(pointer) }
+        return release(index, state, of: slab)
     }
 
     /// Releases one reference of the chunk that the buffer lies in.
@@ -94,18 +125,24 @@ extension SlabArena {
     }
 
     @inlinable @inline(__always)
-    func release(_ record: UnsafeMutablePointer<ChunkRecord>, of slab: SlabReference) -> Bool {
+    func release(_ index: Int, _ state: UInt64, of slab: SlabReference) -> Bool {
+        let record = slab.records + index
         referencesReleased &+= 1
-        if record.pointee.references > 1 {
+        if UInt32(truncatingIfNeeded: state) > 1 {
             record.pointee.state &-= 1
             return false
         }
         if record.pointee.hasNext {
             recycleChain(record, of: slab)
         } else {
-            recycle(record, of: slab)
+            recycle(index, state, of: slab)
         }
         return true
+    }
+
+    @inlinable @inline(__always)
+    func release(_ record: UnsafeMutablePointer<ChunkRecord>, of slab: SlabReference) -> Bool {
+        release(record - slab.records, record.pointee.state, of: slab)
     }
 
     /// Releases the one reference that the caller has, as ``release(_:)`` does, but for the start of a chunk alone: a
@@ -146,26 +183,28 @@ extension SlabArena {
     /// Puts a chunk whose last reference goes, and which links to nothing, on its slab's free list.
     @inlinable @inline(__always)
     func recycle(_ record: UnsafeMutablePointer<ChunkRecord>, of slab: SlabReference) {
-        let kind = classes + Int(slab.pointee.classIndex)
-        kind.pointee.recycled &+= 1
-        kind.pointee.recycledBytes &+= Int(record.pointee.requested)
-        if live > peak { peak = live }
-        if liveBytes > peakBytes { peakBytes = liveBytes }
-        live &-= 1
-        liveBytes &-= kind.pointee.chunkSize
-        let slabLive = slab.pointee.live &- 1
-        slab.pointee.live = slabLive
-        let head = slab.pointee.freeHead
-        let generation = record.pointee.generation
-        // R3: no reference, not held, the next generation.
-        record.pointee.state = UInt64(generation &+ 1) &<< 33
-        if generation == ChunkRecord.lastGeneration {
+        recycle(record - slab.records, record.pointee.state, of: slab)
+    }
+
+    @inlinable @inline(__always)
+    func recycle(_ index: Int, _ state: UInt64, of slab: SlabReference) {
+        let record = slab.records + index
+        // S6
+        belowPeak &+= 1
+        bytesBelowPeak &+= Int(slab.pointee.chunkSize)
+        let account = slab.pointee.account &- SlabHeader.account(ofChunk: Int(record.pointee.requested))
+        slab.pointee.account = account
+        // R3: no reference, not held, the next generation; behind the last one, 0.
+        let next = (state | (ChunkRecord.oneGeneration &- 1)) &+ 1
+        record.pointee.state = next
+        if next == 0 {
             retire(slab, record)
         } else {
-            record.pointee.linkPosition = head
-            slab.pointee.freeHead = UInt32(truncatingIfNeeded: record - slab.records)
+            record.pointee.linkPosition = slab.pointee.freeHead
+            slab.pointee.freeHead = UInt32(truncatingIfNeeded: index)
         }
-        if head == noChunk || slabLive == 0 { settle(slab, kind) }
+        // S4
+        if UInt32(truncatingIfNeeded: account &>> 32) < slab.pointee.settleBelow { settle(slab) }
     }
 
     /// R3: the place is out of use until its slab goes back. Its state says generation 0, which no location has.

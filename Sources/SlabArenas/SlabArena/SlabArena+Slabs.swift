@@ -24,11 +24,12 @@ extension SlabArena {
             counters.slabFailures += 1
             return nil
         }
+        map.reserve(base, slabCount: bases.count)
         let (number, firstGeneration) = slots.take()
         let slab = SlabReference(bitPattern: base + headerOffset).unsafelyUnwrapped
         slab.initialize(
             to: SlabHeader(
-                freeHead: noChunk, live: 0, reciprocal: 0, carved: 0, chunkSize: 0, classIndex: 0, number: number,
+                freeHead: noChunk, account: 0, reciprocal: 0, carved: 0, chunkSize: 0, classIndex: 0, number: number,
                 owner: owner, chunkCount: 0, retired: 0, recordCapacity: UInt32(chunkCount),
                 firstGeneration: firstGeneration,
                 place: .full, allocationsWhenEmpty: 0, emptySince: 0, next: nil, previous: nil,
@@ -79,6 +80,19 @@ extension SlabArena {
         slab.pointee.chunkSize = UInt32(kind.pointee.chunkSize)
         slab.pointee.chunkCount = UInt32(kind.pointee.chunkCount)
         slab.pointee.reciprocal = SlabHeader.reciprocal(of: kind.pointee.chunkSize)
+        noteInMap(slab)
+        forgetLast(of: slab)
+    }
+
+    /// S7
+    func noteInMap(_ slab: SlabReference) {
+        let entry = SlabMapEntry(reciprocal: slab.pointee.reciprocal, carved: UInt(slab.pointee.carved))
+        map.set(UInt(bitPattern: slab) - headerOffset, entry)
+    }
+
+    /// S3, where the slab's chunks are no more what they were.
+    func forgetLast(of slab: SlabReference) {
+        if last.slab == slab { last = (noBase, SlabHeader.none, 0) }
     }
 
     /// R3: above every generation that a chunk of the slab has had. O(carved chunks).
@@ -127,7 +141,8 @@ extension SlabArena {
 
     /// Looks at a slab that has just got room, or lost its last live chunk.
     @usableFromInline @inline(never)
-    func settle(_ slab: SlabReference, _ kind: UnsafeMutablePointer<SlabClass>) {
+    func settle(_ slab: SlabReference) {
+        let kind = classes + Int(slab.pointee.classIndex)
         if slab.pointee.place == .full, slab.pointee.hasRoom {
             kind.pointee.full.remove(slab)
             kind.pointee.partial.prepend(slab, as: .partial)
@@ -162,7 +177,8 @@ extension SlabArena {
     func giveBack(_ slab: SlabReference) {
         let base = UInt(bitPattern: slab) - headerOffset
         bases.remove(base)
-        if lastBase == base { lastBase = noBase }
+        map.set(base, SlabMapEntry())
+        forgetLast(of: slab)
         slots.giveBack(slab.pointee.number, firstGeneration: nextGeneration(of: slab))
         blockBytes -= slab.pointee.blockByteCount
         moving.bytesJustGivenBack &+= slab.pointee.blockByteCount
@@ -213,6 +229,10 @@ extension SlabArena {
                 // Up to a million years.
                 return UInt(min(max(seconds, 0), 1 << 45)) * 1000
                     + (seconds < 0 ? 0 : UInt(max(attoseconds, 0) / 1_000_000_000_000_000))
+            }
+            // S4
+            for index in 0..<sizes.sizes.count where classes[index].hasCurrent {
+                classes[index].current.pointee.settleBelow = emptyDelay == 0 ? 1 : 0
             }
             guard emptyDelay == 0 else { return }
             gatherIdle(except: nil)
@@ -268,15 +288,9 @@ extension SlabArena {
     /// Frees every chunk, whoever has references, and gives all slabs back. Locations of before are found out; buffers
     /// and pointers dangle, and a ``SlabBuffer`` of before traps when it ends. O(slabs).
     public func freeAll() {
-        if live > peak { peak = live }
-        if liveBytes > peakBytes { peakBytes = liveBytes }
-        for index in 0..<sizes.sizes.count {
-            classes[index].recycled = classes[index].allocations
-            classes[index].recycledBytes = classes[index].requestedBytes
-        }
         counters.freedAtOnce += live
-        live = 0
-        liveBytes = 0
+        belowPeak = peak
+        bytesBelowPeak = peakBytes
         giveBackAllSlabs()
     }
 

@@ -156,7 +156,7 @@ extension SlabArena {
         all.chunksRetired = kind.pointee.retired
         all.chunksFree = all.chunks - all.chunksInUse - all.chunksRetired
         all.allocations = kind.pointee.allocations
-        all.bytesRequested = kind.pointee.requestedBytes - kind.pointee.recycledBytes
+        all.bytesRequested = kind.pointee.requestedBytes
         all.bytesFree = all.chunksFree * size
         return all
     }
@@ -172,7 +172,7 @@ extension SlabArena {
             chunkBytes += Int(slab.pointee.chunkCount - slab.pointee.retired) * Int(slab.pointee.chunkSize)
         }
         let tables =
-            slots.byteCount + bases.byteCount + sizes.byteCount
+            slots.byteCount + bases.byteCount + map.byteCount + sizes.byteCount
             + sizes.sizes.count * MemoryLayout<SlabClass>.stride
         var (blocks, bytes) = (0, 0)
         for index in 0..<sizes.sizes.count {
@@ -180,7 +180,7 @@ extension SlabArena {
             bytes &+= classes[index].allocations &* classes[index].chunkSize
         }
         return AllocatorStatistics(
-            liveBlocks: live, liveBytes: liveBytes, peakBlocks: max(peak, live), peakBytes: max(peakBytes, liveBytes),
+            liveBlocks: live, liveBytes: liveBytes, peakBlocks: peak, peakBytes: peakBytes,
             totalBlocks: blocks, totalBytes: bytes, heldBytes: blockBytes + tables,
             overheadBytes: blockBytes + tables - chunkBytes)
     }
@@ -197,5 +197,6 @@ extension SlabArena {
         giveBackAllSlabs()
         slots.forget()
         bases.removeAll()
+        map.removeAll()
     }
 }

@@ -4,9 +4,14 @@
 //     list, and its header says which: its class's `current`, `partial`, `full`, or `empty`.
 // S2. A partial slab has a chunk that could be allocated; a full one has none, and a live one; an empty one has no live
 //     chunk.
-// S3. `lastBase` is `noBase` or the base of a slab.
-// S4. Of each class, live chunks == allocations - recycled, and the same for their requested bytes.
+// S3. `last.chunk` is `noBase`, or the start of the carved chunk `last.index` of `last.slab`, a slab of this arena: what
+//     was allocated last, which is likely to be used next.
+// S4. Each slab's `account` is that of its live chunks; its `settleBelow` is 0 where it is current and stays when empty,
+//     the most there is where it is full, and else 1.
 // S5. A slab whose block goes back leaves `slots[n].firstGeneration` above each generation it had (R3).
+// S6. `peak` is the most chunks that were ever live at once, and `belowPeak` by how many fewer are live now; the same
+//     for their bytes.
+// S7. Each entry of `map` is that of a slab, and says what its header says.
 //
 // Cost: allocating from the current slab's free list takes about 25 instructions, a last release about 30. What finds
 // the list empty, or a slab full or empty before it, goes a slow path of a few dozen instructions more; a new slab costs
@@ -50,21 +55,23 @@ public final class SlabArena {
     @usableFromInline let classes: UnsafeMutablePointer<SlabClass>
     @usableFromInline let sizes: SlabSizes
     @usableFromInline let baseMask: UInt
+    /// The bits that `baseMask` has not: an address's offset from its slab's base.
+    @usableFromInline let offsetMask: UInt
     /// From a slab's base to its header, in bytes.
     @usableFromInline let headerOffset: UInt
-    @exclusivity(unchecked) @usableFromInline var lastBase: UInt = noBase
-    // The account, in chunks and in their bytes.
-    @exclusivity(unchecked) @usableFromInline var live = 0
-    @exclusivity(unchecked) @usableFromInline var liveBytes = 0
-    /// The most seen by a recycling, before it: the most that were ever live, or less than are now.
+    @exclusivity(unchecked) @usableFromInline var last: (chunk: UInt, slab: SlabReference, index: Int)
+    // The account, in chunks and in their bytes (S6).
     @exclusivity(unchecked) @usableFromInline var peak = 0
     @exclusivity(unchecked) @usableFromInline var peakBytes = 0
+    @exclusivity(unchecked) @usableFromInline var belowPeak = 0
+    @exclusivity(unchecked) @usableFromInline var bytesBelowPeak = 0
     @exclusivity(unchecked) @usableFromInline var referencesAdded = 0
     @exclusivity(unchecked) @usableFromInline var referencesReleased = 0
     /// Handles that live: together they keep the arena, see SlabBuffer.swift.
     @exclusivity(unchecked) @usableFromInline var handles = 0
     @exclusivity(unchecked) @usableFromInline var slots = SlabSlots()
     @exclusivity(unchecked) @usableFromInline var bases = AddressTable<UInt>()
+    @exclusivity(unchecked) @usableFromInline var map: SlabMap
 
     @exclusivity(unchecked) var empty = SlabList()
     @exclusivity(unchecked) var blockBytes = 0
@@ -125,6 +132,9 @@ public final class SlabArena {
         self.sizes = sizes
         headerOffset = UInt((slabSize + 15) & ~15)
         baseMask = ~((1 << UInt(UInt.bitWidth - (Int(headerOffset) - 1).leadingZeroBitCount)) - 1)
+        offsetMask = ~baseMask
+        last = (noBase, SlabHeader.none, 0)
+        map = SlabMap(slabAlignment: ~baseMask + 1)
         classes = .allocate(capacity: sizes.sizes.count)
         for (index, size) in sizes.sizes.enumerated() {
             (classes + index).initialize(to: SlabClass(chunkSize: size, slabSize: slabSize))
@@ -147,6 +157,7 @@ public final class SlabArena {
         giveBackAllSlabs()
         slots.free()
         bases.removeAll()
+        map.removeAll()
         classes.deinitialize(count: sizes.sizes.count)
         classes.deallocate()
         sizes.free()
@@ -154,6 +165,9 @@ public final class SlabArena {
 
     /// The chunk sizes, rising; the last is `slabSize`.
     public var chunkSizes: [Int] { sizes.sizes }
+
+    var live: Int { peak - belowPeak }
+    var liveBytes: Int { peakBytes - bytesBelowPeak }
 
     /// The alignment of slabs, in bytes.
     var slabAlignment: Int { Int(~baseMask) + 1 }

@@ -8,8 +8,8 @@ extension SlabArena {
         SlabFileTable(
             slotCount: UInt64(slots.count), classCount: UInt64(sizes.sizes.count),
             freshGeneration: UInt64(slots.freshGeneration), referencesAdded: UInt64(referencesAdded),
-            referencesReleased: UInt64(referencesReleased), peak: UInt64(max(peak, live)),
-            peakBytes: UInt64(max(peakBytes, liveBytes)), chainReads: UInt64(counters.chainReads),
+            referencesReleased: UInt64(referencesReleased), peak: UInt64(peak), peakBytes: UInt64(peakBytes),
+            chainReads: UInt64(counters.chainReads),
             chainWrites: UInt64(counters.chainWrites), slabAllocations: UInt64(counters.slabAllocations),
             slabFailures: UInt64(counters.slabFailures), slabsGivenBack: UInt64(counters.slabsGivenBack),
             slabsReassigned: UInt64(counters.slabsReassigned), chunksMoved: UInt64(counters.chunksMoved),
@@ -21,8 +21,8 @@ extension SlabArena {
     func fileClass(_ index: Int) -> SlabFileClass {
         let kind = classes[index]
         return SlabFileClass(
-            allocations: UInt64(kind.allocations), requestedBytes: UInt64(kind.requestedBytes),
-            recycled: UInt64(kind.recycled), recycledBytes: UInt64(kind.recycledBytes), carved: UInt64(kind.carved),
+            allocations: UInt64(kind.allocations), recycled: UInt64(kind.recycled),
+            requestedBytes: UInt64(kind.requestedBytes), carved: UInt64(kind.carved),
             failedPops: UInt64(kind.failedPops))
     }
 
@@ -62,22 +62,23 @@ extension SlabArena {
 
     /// Puts the arena together from a table that was checked, and slabs' bases by number (0: no slab). Cannot fail.
     func restore(_ table: SlabFileContents, bases: [UInt]) {
+        var (live, liveBytes) = (0, 0)
         for index in 0..<sizes.sizes.count {
             let (kind, saved) = (classes + index, table.classes[index])
             kind.pointee.allocations = Int(saved.allocations)
-            kind.pointee.requestedBytes = Int(saved.requestedBytes)
-            kind.pointee.recycled = Int(saved.recycled)
-            kind.pointee.recycledBytes = Int(saved.recycledBytes)
             kind.pointee.carved = Int(saved.carved)
             kind.pointee.failedPops = Int(saved.failedPops)
-            live += kind.pointee.liveCount
-            liveBytes += kind.pointee.liveCount * kind.pointee.chunkSize
+            // SlabFileCheck: that is what the slabs say.
+            live += Int(saved.allocations - saved.recycled)
+            liveBytes += Int(saved.allocations - saved.recycled) * kind.pointee.chunkSize
         }
         let whole = table.header
         referencesAdded = Int(whole.referencesAdded)
         referencesReleased = Int(whole.referencesReleased)
-        peak = Int(whole.peak)
-        peakBytes = Int(whole.peakBytes)
+        peak = max(Int(whole.peak), live)
+        peakBytes = max(Int(whole.peakBytes), liveBytes)
+        belowPeak = peak - live
+        bytesBelowPeak = peakBytes - liveBytes
         counters.chainReads = Int(whole.chainReads)
         counters.chainWrites = Int(whole.chainWrites)
         counters.slabAllocations = Int(whole.slabAllocations)
@@ -107,7 +108,7 @@ extension SlabArena {
         let slab = SlabReference(bitPattern: base + headerOffset).unsafelyUnwrapped
         slab.initialize(
             to: SlabHeader(
-                freeHead: saved.freeHead, live: saved.live,
+                freeHead: saved.freeHead, account: 0,
                 reciprocal: SlabHeader.reciprocal(of: kind.pointee.chunkSize),
                 carved: saved.carved, chunkSize: UInt32(kind.pointee.chunkSize), classIndex: saved.classIndex,
                 number: number, owner: owner, chunkCount: UInt32(kind.pointee.chunkCount), retired: saved.retired,
@@ -115,7 +116,12 @@ extension SlabArena {
                 serial: saved.serial, allocationsWhenEmpty: 0, emptySince: 0, next: nil, previous: nil,
                 block: UnsafeMutableRawPointer(bitPattern: base).unsafelyUnwrapped,
                 blockByteCount: Int(saved.byteCount)))
+        for index in 0..<Int(saved.carved) where slab.records[index].references != 0 {
+            slab.pointee.account += SlabHeader.account(ofChunk: Int(slab.records[index].requested))
+        }
         blockBytes += Int(saved.byteCount)
+        map.reserve(base, slabCount: bases.count)
+        noteInMap(slab)
         // S2
         if saved.isEmpty != 0 || saved.live == 0 && !slab.pointee.hasRoom {
             slab.pointee.emptySince = clock()
@@ -132,21 +138,18 @@ extension SlabArena {
 
     /// Forgets all slabs without giving them back: they are the file's.
     func forgetSlabs() {
-        if live > peak { peak = live }
-        if liveBytes > peakBytes { peakBytes = liveBytes }
         for index in 0..<sizes.sizes.count {
             classes[index].current = SlabHeader.none
             classes[index].partial = SlabList()
             classes[index].full = SlabList()
-            classes[index].recycled = classes[index].allocations
-            classes[index].recycledBytes = classes[index].requestedBytes
         }
         counters.freedAtOnce += live
-        (live, liveBytes, blockBytes) = (0, 0, 0)
+        (belowPeak, bytesBelowPeak, blockBytes) = (peak, peakBytes, 0)
         empty = SlabList()
         slots.free()
         bases.removeAll()
-        lastBase = noBase
+        map.removeAll()
+        last = (noBase, SlabHeader.none, 0)
     }
 
     /// Saves the file of an arena that ends, and leaves it to the file what could not be saved.

@@ -134,7 +134,7 @@ extension SlabFileExtents {
         for index in 0..<Int(classCount) {
             let kind = table.classes[index]
             add(kind.allocations, kind.requestedBytes, kind.carved, kind.failedPops)
-            guard kind.recycled <= kind.allocations, kind.recycledBytes <= kind.requestedBytes else {
+            guard kind.recycled <= kind.allocations else {
                 throw torn("class \(index) recycled more than it allocated")
             }
         }

@@ -103,9 +103,9 @@ struct SlabFileTable: BitwiseCopyable {
 /// What a class counts.
 struct SlabFileClass: BitwiseCopyable {
     var allocations: UInt64 = 0
-    var requestedBytes: UInt64 = 0
     var recycled: UInt64 = 0
-    var recycledBytes: UInt64 = 0
+    /// Of the live chunks.
+    var requestedBytes: UInt64 = 0
     var carved: UInt64 = 0
     var failedPops: UInt64 = 0
 }
