@@ -14,6 +14,7 @@ protocol CountingAllocator: Allocator {
 }
 
 extension SlabArena: CountingAllocator {}
+extension SharedSlabArena: CountingAllocator {}
 
 /// Writes the first byte.
 @inline(__always)

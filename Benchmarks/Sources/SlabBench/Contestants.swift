@@ -19,6 +19,14 @@ extension Contestant {
         }
     }
 
+    /// One that threads may share.
+    static func shared(_ run: @escaping (SharedSlabArena, Input) throws -> UInt64) -> Contestant {
+        Contestant(name: "SharedSlabArena", isMallow: true) {
+            let arena = try SharedSlabArena()
+            return { try run(arena, $0) }
+        }
+    }
+
     /// What Swift's retain and release count.
     static func counted(
         _ name: String, hasColumn: Bool = true, bytesWhenFull: Run? = nil, _ run: @escaping Run

@@ -27,6 +27,23 @@ func chain(_ arena: SlabArena, _ input: Input) throws -> UInt64 {
     return bench_now() - start
 }
 
+/// The same in one call, and each chunk written.
+@inline(never)
+func itemAsChain(_ arena: SlabArena, _ input: Input) throws -> UInt64 {
+    let size = Int(SLAB_BLOCK_SIZE)
+    let start = bench_now()
+    for _ in 0..<input.count {
+        let head = try arena.allocateChain(byteCount: input.block_count * size, chunkSize: size)
+        var index = 0
+        for segment in arena.chain(head).segments {
+            _ = use(segment, index)
+            index &+= 1
+        }
+        arena.release(head.baseAddress.unsafelyUnwrapped)
+    }
+    return bench_now() - start
+}
+
 // MARK: - Locations
 
 @inline(never)
@@ -85,7 +102,7 @@ func makeBuffer(_ arena: SlabArena, _ input: Input) throws -> UInt64 {
     let start = bench_now()
     for step in 0..<input.count {
         var buffer = try arena.makeBuffer(byteCount: size)
-        var span = buffer.mutableBytes
+        var span = buffer.mutableSpan
         span.storeBytes(of: UInt8(truncatingIfNeeded: step), as: UInt8.self)
         span.withUnsafeBytes { bench_sink($0.baseAddress) }
     }

@@ -15,6 +15,7 @@ let workloads: [Workload] =
                 [
                     .arena("SlabArena", reference),
                     .arena("SlabBuffer", duplicateBuffer),
+                    .shared(reference),
                     .counted("ByteBuffer") { countedReference(ByteBuffer.self, $0) },
                     .counted("ManagedBuffer", hasColumn: false) { countedReference(ManagedBlock.self, $0) },
                 ]
@@ -25,6 +26,7 @@ let workloads: [Workload] =
             contestants: {
                 [
                     .arena("SlabArena", bytesWhenFull: metadataBytes, referenceRandom),
+                    .shared(referenceRandom),
                     .counted("ByteBuffer", bytesWhenFull: { countedMetadataBytes(ByteBuffer.self, $0) }) {
                         countedReferenceRandom(ByteBuffer.self, $0)
                     },
@@ -38,7 +40,7 @@ let workloads: [Workload] =
         Workload(
             name: "chain", title: "a chain of 256 blocks of 128 bytes, built and released", kind: SLAB_CHAIN,
             count: 500, blocksPerStep: 256, blockCount: 256,
-            contestants: { [.arena("SlabArena", chain)] }),
+            contestants: { [.arena("SlabArena", chain), .arena("SlabArena.allocateChain", itemAsChain)] }),
         Workload(
             name: "buffer-at-location", title: "from a location to the buffer, a random one of 100,000",
             kind: SLAB_BUFFER_AT_LOCATION, count: 500_000, blockCount: 100_000, runsPerRound: 3,
@@ -58,6 +60,7 @@ private func allocation(_ size: UInt32) -> Workload {
                 .arena("SlabArena", allocate),
                 .arena("SlabArena (any)") { try allocateThroughAny(hide($0), $1) },
                 .arena("SlabBuffer", makeBuffer),
+                .shared(allocate),
                 .counted("ByteBuffer") { countedAllocate(ByteBuffer.self, $0) },
                 .counted("ManagedBuffer", hasColumn: false) { countedAllocate(ManagedBlock.self, $0) },
             ]
@@ -71,6 +74,7 @@ private func liveAllocation(_ size: UInt32) -> Workload {
         contestants: {
             [
                 .arena("SlabArena", allocateLive),
+                .shared(allocateLive),
                 .counted("ByteBuffer") { countedAllocateLive(ByteBuffer.self, $0) },
                 .counted("ManagedBuffer", hasColumn: false) { countedAllocateLive(ManagedBlock.self, $0) },
             ]
