@@ -63,6 +63,7 @@ struct FileModel: Codable {
     var stale: [SlabLocation] = []
     var allocations = 0
     var steps = 0
+    var moves = 0
 
     /// One random operation.
     mutating func step(_ arena: SlabArena, _ random: inout SeededGenerator) throws {
@@ -94,6 +95,7 @@ struct FileModel: Codable {
             }
             items[number]!.isStored.toggle()
         case 13 where steps % 5 == 0: arena.trim()
+        case 13 where steps % 5 == 1: rebalance(arena)
         case 13 where steps % 7 == 0:
             try arena.prefill(byteCount: Int.random(in: 1...500, using: &random), chunkCount: 9)
         default:
@@ -111,7 +113,10 @@ struct FileModel: Codable {
     }
 
     private mutating func allocate(_ arena: SlabArena, _ random: inout SeededGenerator) throws {
-        let size = Int.random(in: 0...(steps % 4 == 0 ? arena.slabSize : 200), using: &random)
+        try allocate(arena, Int.random(in: 0...(steps % 4 == 0 ? arena.slabSize : 200), using: &random), &random)
+    }
+
+    mutating func allocate(_ arena: SlabArena, _ size: Int, _ random: inout SeededGenerator) throws {
         let buffer = try arena.allocateChunk(byteCount: size)
         let byte = UInt8.random(in: 0...255, using: &random)
         buffer.initializeMemory(as: UInt8.self, repeating: byte)
@@ -120,12 +125,25 @@ struct FileModel: Codable {
         items[lastNumber] = Item(location: arena.location(of: buffer), references: 1, byte: byte)
     }
 
+    mutating func rebalance(_ arena: SlabArena, to byteCount: Int? = nil) {
+        var numbers: [SlabLocation: Int] = [:]
+        for (number, item) in items { numbers[item.location] = number }
+        arena.rebalance(to: byteCount, limit: 200) { old, new in
+            guard let number = numbers[old] else { fatalError("\(old) was moved, which nobody stored") }
+            numbers[old] = nil
+            numbers[new] = number
+            items[number]!.location = new
+            stale.append(old)
+            moves += 1
+        }
+    }
+
     private mutating func unlink(_ number: Int) {
         items[number]!.links -= 1
         if items[number]!.references + items[number]!.links == 0 { remove(number) }
     }
 
-    private mutating func remove(_ number: Int) {
+    mutating func remove(_ number: Int) {
         let item = items.removeValue(forKey: number)!
         stale.append(item.location)
         if let next = item.next { unlink(next) }

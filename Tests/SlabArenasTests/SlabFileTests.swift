@@ -176,6 +176,41 @@ import Testing
         }
     }
 
+    /// Slabs that change their class have room for other numbers of records than their chunks need.
+    @Test func rebalancingGoesOnWhereItWas() throws {
+        try withFile { path in
+            var random = SeededGenerator(seed: 4)
+            var model = FileModel()
+            var file = try SlabFile(creating: path, startChunkSize: 64, slabSize: 8192, growthFactor: 2)
+            for size in [60, 120, 250, 500, 1000] {
+                file.maximumByteCount = 400_000
+                while true {
+                    do { try model.allocate(file.arena, size, &random) } catch is AllocationError { break }
+                    model.items[model.lastNumber]!.isStored = true
+                    #expect(
+                        file.arena.store(file.arena.buffer(at: model.items[model.lastNumber]!.location)!).count == size)
+                }
+                for number in model.items.keys.sorted() where Int.random(in: 0..<3, using: &random) > 0 {
+                    file.arena.release(at: model.items[number]!.location)
+                    model.remove(number)
+                }
+                try file.close()
+                file = try SlabFile(opening: path)
+                #expect(model.difference(from: file.arena) == nil)
+                model.rebalance(file.arena, to: 2 * size)
+                model.rebalance(file.arena, to: 4000)
+                try file.close()
+                file = try SlabFile(opening: path)
+                #expect(model.difference(from: file.arena) == nil)
+                let moves = model.moves
+                model.rebalance(file.arena)
+                #expect(moves > 0 && model.difference(from: file.arena) == nil)
+            }
+            #expect(file.arena.slabStatistics.chunksMoved == model.moves)
+            #expect(file.arena.slabStatistics.slabsReassigned > 0)
+        }
+    }
+
     @Test func generationsThatAreUsedUpStayUsedUp() throws {
         try withFile { path in
             let file = try SlabFile(creating: path, startChunkSize: 64, slabSize: 4096, growthFactor: 64)
