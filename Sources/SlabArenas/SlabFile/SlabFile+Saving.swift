@@ -17,6 +17,7 @@ extension SlabFileExtents {
         else { throw SlabFileError(.outOfMemory, path) }
         defer { SystemAllocator().deallocate(memory) }
         fill(memory, arena, checksummingData)
+        try check(memory, arena)
         // More slots than ever were extents are those whose generations are used up.
         reservedSlots = max(reservedSlots, slotCount)
         let tail = tailByteCount(slotCount: reservedSlots)
@@ -42,6 +43,17 @@ extension SlabFileExtents {
             superblock.state = SlabFileSuperblock.inUse
             do throws(SlabFileError) { try writeSuperblock() } catch {}
             throw error
+        }
+    }
+
+    /// What would be refused when it is opened is not saved.
+    private func check(_ memory: UnsafeMutableRawBufferPointer, _ arena: SlabArena) throws(SlabFileError) {
+        let bases = (0..<arena.slots.count).map { number in
+            arena.slots[number].slab.map { UInt(bitPattern: $0) - arena.headerOffset } ?? 0
+        }
+        let check = SlabFileCheck(arena: arena, table: SlabFileContents(memory), bases: bases)
+        if let broken = check.brokenRecords(checkingData: false) ?? check.brokenLinks() {
+            throw SlabFileError(.unsound(broken), path)
         }
     }
 

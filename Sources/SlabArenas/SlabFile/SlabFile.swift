@@ -107,7 +107,8 @@ public final class SlabFile {
     ///
     /// - Parameter checksummingData: whether opening should find out every change of the data, too, such as a disk's.
     ///   Costs reading all of them, here and there; otherwise what is checked is what the arena itself relies on.
-    /// - Throws: ``SlabFileError``: the file is still open then, nothing is lost, and closing can be tried again.
+    /// - Throws: ``SlabFileError``, also where a chain is a ring: the file is still open then, nothing is lost, and
+    ///   closing can be tried again.
     /// - Complexity: O(chunks), and O(bytes) with checksums of data.
     public func close(checksummingData: Bool = false) throws(SlabFileError) {
         try extents.save(arena, checksummingData: checksummingData)

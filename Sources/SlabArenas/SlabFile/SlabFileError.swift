@@ -20,6 +20,9 @@ public struct SlabFileError: Error, Equatable, Sendable {
         case truncated(byteCount: Int, saved: Int)
         /// It was in use when its process or the machine ended, or was changed after it was saved: what is wrong.
         case torn(String)
+        /// What is in memory is not what an arena can hold, and is not saved: what is wrong. A chain that was closed to
+        /// a ring; or the program wrote where it has no chunk.
+        case unsound(String)
         /// It is open already, in another process or in this one.
         case inUse
         /// There is a file of that name, which creating does not replace.
@@ -65,6 +68,7 @@ extension SlabFileError: CustomStringConvertible {
         case .truncated(let count, let saved):
             return "was cut short: \(count) of \(saved) bytes are left; restore it from a copy, or delete it"
         case .torn(let what): return "is torn: \(what); restore it from a copy, or delete it and create it anew"
+        case .unsound(let what): return "is not saved: \(what); find out how it came to that"
         case .inUse: return "is open already: close it there first"
         case .alreadyExists: return "exists already: open it, or delete it first"
         case .closed: return "was closed: open it again"

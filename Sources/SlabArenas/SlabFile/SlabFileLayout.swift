@@ -138,8 +138,11 @@ struct SlabChecksum {
     private var state: UInt64 = 0x9AE1_6A3B_2F90_404F
 
     private mutating func mix(_ word: UInt64) {
-        let product = (state ^ word) &* 0x9E37_79B9_7F4A_7C15
-        state = product &<< 29 | product &>> 35
+        // Twice, so that no bit of a word has an effect which one bit of the next could take back.
+        let once = word &* 0xD6E8_FEB8_6659_FD93
+        let twice = (once ^ once &>> 32) &* 0x9E37_79B9_7F4A_7C15
+        let sum = (state &<< 27 | state &>> 37) ^ twice ^ twice &>> 29
+        state = sum &* 0x9E37_79B9_7F4A_7C15 &+ 0x2545_F491_4F6C_DD1D
     }
 
     static func of(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
