@@ -29,6 +29,7 @@ from wire import Broken, Wire, free_ports
 
 LEAK_LINE = "arena: no leaks"
 MEMORY_LIMIT = 64  # MiB, the server's -m
+LOG_SHOWN = 12_000  # of what a server that fell said, from its beginning: the message and the thread that crashed
 PATIENCE = 15.0  # seconds for anything that must happen
 
 
@@ -60,7 +61,7 @@ async def until(condition, what):
 async def start(command, port, log):
     server = subprocess.Popen(
         [*command, "-l", "127.0.0.1", "-p", str(port), "-m", str(MEMORY_LIMIT)],
-        stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={"SWIFT_BACKTRACE": "threads=crashed", **os.environ})
 
     async def answers():
         if server.poll() is not None:
@@ -152,12 +153,15 @@ async def torture(options, server, port, peak):
     tasks = [asyncio.create_task(client.run(end)) for client in good]
     tasks += [asyncio.create_task(hostilities(port, n, options.seed, end, done)) for n in range(options.connections)]
     work = asyncio.gather(*tasks)
-    await asyncio.wait([watching, work], return_when=asyncio.FIRST_COMPLETED)
-    if watching.done():
-        work.cancel()
-        watching.result()
-    await work
-    watching.cancel()
+    try:
+        await asyncio.wait([watching, work], return_when=asyncio.FIRST_COMPLETED)
+        if watching.done():
+            watching.result()
+        await work
+    finally:
+        for task in [watching, *tasks]:
+            task.cancel()
+        await asyncio.gather(watching, work, *tasks, return_exceptions=True)
 
     print("hostile: " + ", ".join(f"{name} {count}" for name, count in sorted(done.items())))
     print(f"well-behaved: {sum(c.requests for c in good)} requests, {sum(c.hits for c in good)} values checked, "
@@ -218,7 +222,7 @@ async def main():
             log.seek(0)
             print(f"torture: FAILED: {failure}" + (f"; the server ended with status {ended}" if ended else ""),
                   file=sys.stderr)
-            print(log.read().decode(errors="replace")[-4000:], file=sys.stderr, end="")
+            print(log.read().decode(errors="replace")[:LOG_SHOWN], file=sys.stderr, end="")
             return 1
         finally:
             if server is not None and server.poll() is None:
