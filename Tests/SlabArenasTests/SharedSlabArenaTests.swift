@@ -11,12 +11,9 @@ import Testing
 @Suite struct SharedSlabArenaTests {
     @Test func configurationIsValidated() throws {
         func argument(_ make: () throws(ConfigurationError) -> SharedSlabArena) -> String? {
-            do throws(ConfigurationError) {
-                _ = try make()
-                return nil
-            } catch {
-                return error.allocator + "." + error.argument
-            }
+            let made = Result { () throws(ConfigurationError) in try make() }
+            guard case .failure(let error) = made else { return nil }
+            return error.allocator + "." + error.argument
         }
         typealias Made = () throws(ConfigurationError) -> SharedSlabArena
         let wrong: [(String, Made)] = [

@@ -40,13 +40,20 @@ struct ChunkRecord: BitwiseCopyable {
     static var lastGeneration: UInt32 { (1 << 31) - 1 }
 
     @inlinable @inline(__always)
-    var references: UInt32 { UInt32(truncatingIfNeeded: state) }
+    var references: UInt32 { Self.references(state) }
 
     @inlinable @inline(__always)
-    var generation: UInt32 { UInt32(truncatingIfNeeded: state &>> 33) }
+    var generation: UInt32 { Self.generation(state) }
 
     @inlinable @inline(__always)
     var isHeldByLocation: Bool { state & Self.heldByLocation != 0 }
+
+    // The same of a state that was read by itself, from a record that other threads write.
+    @inlinable @inline(__always)
+    static func references(_ state: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: state) }
+
+    @inlinable @inline(__always)
+    static func generation(_ state: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: state &>> 33) }
 
     @inlinable @inline(__always)
     var hasNext: Bool { linkSlab != noSlab }
@@ -58,6 +65,10 @@ extension UnsafeMutablePointer where Pointee == ChunkRecord {
     var atomicState: UnsafeMutablePointer<Atomic<UInt64>> {
         UnsafeMutableRawPointer(self).assumingMemoryBound(to: Atomic<UInt64>.self)
     }
+
+    /// The state as of now, whoever changes it.
+    @inlinable @inline(__always)
+    var currentState: UInt64 { atomicState.pointee.load(ordering: .acquiring) }
 }
 
 /// The slab number of no slab.

@@ -18,7 +18,7 @@ extension SharedSlabArena: OwningAllocator, ResettableAllocator, ResizableAlloca
     }
 
     private func takeChunkElsewhere(_ byteCount: Int, except own: UnsafeMutablePointer<SlabShard>) -> UInt? {
-        var attempt = 0
+        var relief = SlabRelief()
         while true {
             // Each of them gives empty slabs back itself before it refuses.
             for distance in 1..<max(shardCount, 1) {
@@ -28,15 +28,23 @@ extension SharedSlabArena: OwningAllocator, ResettableAllocator, ResizableAlloca
             // What is left are empty slabs that a class still allocates from, or that wait in advance.
             if trim() == 0 {
                 let chunkSize = own.withCore { $0.chunkByteCount(for: byteCount) }
-                guard isRelieved(SlabShortage(chunkSize: chunkSize, attempt: attempt)) else { return nil }
-                attempt += 1
+                guard isRelieved(chunkSize, &relief) else { return nil }
             }
             if let address = own.withLock({ $0.takeChunk(byteCount) }) { return address }
         }
     }
 
     /// Asks the handler, with no lock held; false where there is none, or this request is the handler's own.
-    private func isRelieved(_ shortage: SlabShortage) -> Bool {
+    private func isRelieved(_ chunkSize: Int, _ relief: inout SlabRelief) -> Bool {
+        let live = (0..<shardCount).reduce(0) { $0 + (shards + $1).withLock { $0.liveBytes } }
+        if live < relief.leastLive {
+            relief.leastLive = live
+            relief.idleCalls = 0
+        }
+        guard relief.idleCalls < SlabRelief.mostIdleCalls else { return false }
+        let shortage = SlabShortage(chunkSize: chunkSize, attempt: relief.calls)
+        relief.calls += 1
+        relief.idleCalls += 1
         let thread = ThreadNumbers.own()
         settingsLock.acquire()
         let handler = threadsInShortage.contains(thread) ? nil : shortageHandler
@@ -52,7 +60,8 @@ extension SharedSlabArena: OwningAllocator, ResettableAllocator, ResizableAlloca
     }
 
     /// Called when a request finds no memory in any shard: free something (a cache evicts), and return true to have the
-    /// request tried again, or false to have it refused. It is called until the request succeeds, or it returns false.
+    /// request tried again, or false to have it refused. It is called until the request succeeds, or it returns false; or
+    /// until it has returned true a thousand times in a row without less being live than before.
     ///
     /// It runs on the thread that makes the request, with no lock of the arena held, and by several threads at once if
     /// they find no memory. It may call everything of the arena; a request of its own that finds no memory is refused.

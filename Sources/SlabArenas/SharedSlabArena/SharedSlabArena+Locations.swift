@@ -14,15 +14,15 @@ extension SharedSlabArena {
         let offset = UInt(bitPattern: pointer) & ~baseMask
         let index = slab.chunkIndex(offset: offset)
         guard index < Int(slab.atomicCarved.pointee.load(ordering: .acquiring)) else { return .nil }
-        let state = (slab.records + index).atomicState.pointee.load(ordering: .acquiring)
+        let state = (slab.records + index).currentState
         let end = UInt(bitPattern: index &+ 1) &* UInt(slab.pointee.chunkSize)
-        guard UInt32(truncatingIfNeeded: state) != 0, UInt(bitPattern: buffer.count) <= end &- offset else {
+        guard ChunkRecord.references(state) != 0, UInt(bitPattern: buffer.count) <= end &- offset else {
             return .nil
         }
         return SlabLocation(
             slab: shard(of: slab).pointee.index << SlabShard.numberBits | slab.pointee.number,
             position: UInt32(truncatingIfNeeded: offset), length: UInt32(truncatingIfNeeded: buffer.count),
-            generation: UInt32(truncatingIfNeeded: state &>> 33))
+            generation: ChunkRecord.generation(state))
     }
 
     /// The location of a buffer of which the caller has a reference: of a chunk, or of a part of one. It holds none.
@@ -31,7 +31,7 @@ extension SharedSlabArena {
     }
 
     /// A location's slab in its shard, whose lock is held, and its chunk's record, live or not.
-    private func find(
+    func find(
         _ location: SlabLocation, in shard: UnsafeMutablePointer<SlabShard>
     ) -> (slab: SlabReference, record: UnsafeMutablePointer<ChunkRecord>)? {
         guard let slab = shard.withCore({ $0.slots.find(location.slab & SlabShard.numberMask) }) else { return nil }
@@ -43,11 +43,11 @@ extension SharedSlabArena {
         return (slab, slab.records + index)
     }
 
-    private func isLive(_ state: UInt64, _ location: SlabLocation) -> Bool {
-        UInt32(truncatingIfNeeded: state) != 0 && UInt32(truncatingIfNeeded: state >> 33) == location.generation
+    func isLive(_ state: UInt64, _ location: SlabLocation) -> Bool {
+        ChunkRecord.references(state) != 0 && ChunkRecord.generation(state) == location.generation
     }
 
-    private func shard(of location: SlabLocation) -> UnsafeMutablePointer<SlabShard>? {
+    func shard(of location: SlabLocation) -> UnsafeMutablePointer<SlabShard>? {
         let index = Int(location.slab >> SlabShard.numberBits)
         return !location.isNil && index < shardCount ? shards + index : nil
     }
@@ -61,7 +61,7 @@ extension SharedSlabArena {
         shard.pointee.lock.acquire()
         defer { shard.pointee.lock.release() }
         guard let found = find(location, in: shard) else { return nil }
-        var state = found.record.atomicState.pointee.load(ordering: .acquiring)
+        var state = found.record.currentState
         while true {
             guard isLive(state, location), let new = newState(state) else { return nil }
             if new == state { break }
@@ -80,7 +80,7 @@ extension SharedSlabArena {
     /// - Complexity: O(1), under the lock of the location's shard.
     public func bufferAddingReference(at location: SlabLocation) -> UnsafeMutableRawBufferPointer? {
         let found = change(location) { state in
-            if UInt32(truncatingIfNeeded: state) == .max { tooManyReferences(location) }
+            if ChunkRecord.references(state) == .max { tooManyReferences(location) }
             return state + 1
         }
         if found != nil { counters.countAdded() }
@@ -126,14 +126,14 @@ extension SharedSlabArena {
         guard let found = find(location, in: shard) else {
             staleLocation(location)
         }
-        var state = found.record.atomicState.pointee.load(ordering: .relaxed)
+        var state = found.record.currentState
         while true {
             guard isLive(state, location) else { staleLocation(location) }
             let new = (state & ~ChunkRecord.heldByLocation) - 1
             let (exchanged, seen) = found.record.atomicState.pointee.compareExchange(
                 expected: state, desired: new, ordering: .acquiringAndReleasing)
             if exchanged {
-                references = UInt32(truncatingIfNeeded: new)
+                references = ChunkRecord.references(new)
                 break
             }
             state = seen
@@ -208,13 +208,13 @@ extension SharedSlabArena {
             guard let slab = core.slots[number].slab else { return [] }
             var locations: [SlabLocation] = []
             for index in 0..<Int(slab.pointee.carved) {
-                let state = (slab.records + index).atomicState.pointee.load(ordering: .relaxed)
-                guard UInt32(truncatingIfNeeded: state) != 0 else { continue }
+                let state = (slab.records + index).currentState
+                guard ChunkRecord.references(state) != 0 else { continue }
                 locations.append(
                     SlabLocation(
                         slab: shard.pointee.index << SlabShard.numberBits | number,
                         position: UInt32(index) * slab.pointee.chunkSize, length: slab.pointee.chunkSize,
-                        generation: UInt32(truncatingIfNeeded: state >> 33)))
+                        generation: ChunkRecord.generation(state)))
             }
             return locations
         }

@@ -31,7 +31,7 @@ extension SharedSlabArena {
     /// The chunk that a pointer lies in, and its slab; traps where it isn't live.
     func liveChunk(_ pointer: UnsafeRawPointer) -> (slab: SlabReference, record: UnsafeMutablePointer<ChunkRecord>) {
         let found = chunk(pointer)
-        guard UInt32(truncatingIfNeeded: found.record.atomicState.pointee.load(ordering: .acquiring)) != 0 else {
+        guard ChunkRecord.references(found.record.currentState) != 0 else {
             releasedAlready(pointer)
         }
         return found
@@ -53,13 +53,13 @@ extension SharedSlabArena {
     func addReference(to record: UnsafeMutablePointer<ChunkRecord>, _ pointer: UnsafeRawPointer) {
         let old = record.atomicState.pointee.wrappingAdd(1, ordering: .relaxed).oldValue
         // Of 0 references, and of as many as can be counted: one less wraps.
-        guard UInt32(truncatingIfNeeded: old) &- 1 < .max &- 1 else { refuseReference(old, pointer) }
+        guard ChunkRecord.references(old) &- 1 < .max &- 1 else { refuseReference(old, pointer) }
         counters.countAdded()
     }
 
     @usableFromInline @inline(never)
     func refuseReference(_ state: UInt64, _ pointer: UnsafeRawPointer) -> Never {
-        if UInt32(truncatingIfNeeded: state) == 0 { releasedAlready(pointer) }
+        if ChunkRecord.references(state) == 0 { releasedAlready(pointer) }
         misuse("SharedSlabArena", pointer, "has as many references as can be counted")
     }
 
@@ -81,7 +81,7 @@ extension SharedSlabArena {
     public func release(_ pointer: UnsafeRawPointer) -> Bool {
         let (slab, record) = chunk(pointer)
         let old = record.atomicState.pointee.wrappingSubtract(1, ordering: .acquiringAndReleasing).oldValue
-        let references = UInt32(truncatingIfNeeded: old)
+        let references = ChunkRecord.references(old)
         if references == 0 { releasedAlready(pointer) }
         counters.countReleased()
         if references > 1 { return false }
@@ -109,7 +109,7 @@ extension SharedSlabArena {
     /// How many references the chunk has that the pointer lies in: a moment later it may be another number, unless it is
     /// 1 and the caller's. Traps where it is not live. O(1); takes no lock.
     public func referenceCount(of pointer: UnsafeRawPointer) -> Int {
-        Int(UInt32(truncatingIfNeeded: liveChunk(pointer).record.atomicState.pointee.load(ordering: .acquiring)))
+        Int(ChunkRecord.references(liveChunk(pointer).record.currentState))
     }
 
     // MARK: - Recycling
@@ -144,7 +144,7 @@ extension SharedSlabArena {
             let found = chunk(next)
             counters.countReleased()
             let old = found.record.atomicState.pointee.wrappingSubtract(1, ordering: .acquiringAndReleasing).oldValue
-            if UInt32(truncatingIfNeeded: old) > 1 { break }
+            if ChunkRecord.references(old) > 1 { break }
             let nextShard = self.shard(of: found.slab)
             // One lock at a time, and others' turn now and then.
             if nextShard != shard || recycled % 64 == 0 {
@@ -161,7 +161,8 @@ extension SharedSlabArena {
 extension UnsafeMutablePointer where Pointee == ChunkRecord {
     /// Where the linked buffer begins, or nil.
     var link: UnsafeRawPointer? {
-        guard pointee.hasNext else { return nil }
+        // Not the record's `hasNext`, which may read the state, too.
+        guard pointee.linkSlab != noSlab else { return nil }
         return UnsafeRawPointer(bitPattern: UInt(pointee.linkSlab) << 32 | UInt(pointee.linkPosition))
     }
 
