@@ -135,7 +135,7 @@ import Testing
             let part = try unwrap(arena.makeBuffer(at: location.slice(1..<2)))
             #expect(part.unsafeBytes.elementsEqual([2]) && part.location == location.slice(1..<2))
             let record = arena.liveChunk(part.unsafeBytes.baseAddress!).record
-            #expect(!record.pointee.isMovable)
+            #expect(!record.state.isMovable)
         }
         do {
             let taken = try unwrap(arena.takeBuffer(at: location))

@@ -248,7 +248,7 @@ import Testing
         for round in 0..<4 {
             let chunk = try arena.allocateChunk(byteCount: 64)
             #expect(arena.owns(chunk.baseAddress!))
-            #expect(arena.lastBase == UInt(bitPattern: slab(arena, of: chunk.baseAddress!)))
+            #expect(arena.last.chunk == UInt(bitPattern: chunk.baseAddress))
             arena.release(chunk)
             switch round {
             case 0: arena.trim()
@@ -256,7 +256,7 @@ import Testing
             case 2: try arena.close()
             default: arena.emptySlabDelay = .zero
             }
-            #expect(arena.lastBase == noBase)
+            #expect(arena.last.chunk == noBase)
             #expect(!arena.owns(chunk.baseAddress!) && arena.location(of: chunk).isNil)
         }
         try arena.close()
