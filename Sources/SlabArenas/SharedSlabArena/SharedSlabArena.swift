@@ -71,6 +71,8 @@ public final class SharedSlabArena: @unchecked Sendable {
     @exclusivity(unchecked) var shortageHandler: (@Sendable (SlabShortage) -> Bool)?
     /// The numbers of the threads that are in the handler.
     @exclusivity(unchecked) var threadsInShortage: [Int] = []
+    /// Whether a thread moves chunks, or tells of those that it has moved.
+    @exclusivity(unchecked) var isRebalancing = false
 
     /// Makes an arena that holds no slab yet.
     ///
