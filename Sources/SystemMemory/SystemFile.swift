@@ -81,7 +81,7 @@
             while done < buffer.count {
                 let count = pread(
                     descriptor, buffer.baseAddress! + done, buffer.count - done,
-                    off_t(truncatingIfNeeded: offset) + done)
+                    off_t(truncatingIfNeeded: offset &+ UInt64(done)))
                 if count == 0 { break }
                 if count > 0 {
                     done += count
@@ -100,7 +100,7 @@
             while done < buffer.count {
                 let count = pwrite(
                     descriptor, buffer.baseAddress! + done, buffer.count - done,
-                    off_t(truncatingIfNeeded: offset) + done)
+                    off_t(truncatingIfNeeded: offset &+ UInt64(done)))
                 if count >= 0 {
                     done += count
                 } else if mallow_errno() != EINTR {

@@ -183,7 +183,9 @@ extension SlabFileExtents {
             for number in 0..<Int(table.header.slotCount) where table.slots[number].offset != 0 {
                 try file.allocate(offset: table.slots[number].offset, byteCount: table.slots[number].byteCount)
             }
-            try file.allocate(offset: space.end, byteCount: superblock.fileByteCount - space.end)
+            // No more than there is: it is still a saved file.
+            let tail = min(tailByteCount(slotCount: reservedSlots), superblock.fileByteCount - space.end)
+            try file.allocate(offset: space.end, byteCount: tail)
         }
         let saved = superblock
         superblock.state = SlabFileSuperblock.inUse
