@@ -55,9 +55,10 @@ struct SlabFileCheck {
             let record = records[index]
             if record.references == 0 {
                 // R2, R3, R4
+                guard !record.hasNext else { return nil }
                 if record.state == 0 {
                     retired += 1
-                } else if record.isHeldByLocation || record.hasNext || record.generation < slot.firstGeneration {
+                } else if record.isHeldByLocation || record.generation < slot.firstGeneration {
                     return nil
                 }
                 continue
