@@ -28,6 +28,9 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: unchecked),
+        // The client of Scripts/bench-cache.sh.
+        .executableTarget(
+            name: "CacheLoad", dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser")]),
         .testTarget(name: "MemcachedProtocolTests", dependencies: ["MemcachedProtocol"]),
         .testTarget(name: "CacheStoreTests", dependencies: ["CacheStore"]),
     ]
