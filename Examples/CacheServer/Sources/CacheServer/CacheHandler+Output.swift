@@ -22,10 +22,12 @@ extension CacheHandler {
         let byteCount = reply.byteCount
         counters.write(byteCount)
         let written = isWaiting ? 0 : writeToSocket()
-        if written < byteCount { passOn(from: written, context) }
+        let left = written < byteCount ? buffers(from: written, context) : []
         // The references of the others are their buffers'.
-        if !reply.parts.isEmpty { store.releaseShared(written == byteCount ? reply.parts : reply.parts(before: written)) }
+        if !reply.parts.isEmpty { store.releaseShared(left.isEmpty ? reply.parts : reply.parts(before: written)) }
         reply.removeAll()
+        // Last, as the channel may find out that it is closed, and say so, before this returns.
+        if !left.isEmpty { passOn(left, context) }
         return !isWaiting
     }
 
@@ -48,22 +50,28 @@ extension CacheHandler {
         }
     }
 
-    /// Hands what the socket did not take to the channel.
-    private func passOn(from written: Int, _ context: ChannelHandlerContext) {
-        waiting += 1
+    /// What the socket did not take.
+    private func buffers(from written: Int, _ context: ChannelHandlerContext) -> [ByteBuffer] {
+        var buffers: [ByteBuffer] = []
         reply.visit(from: written) { bytes, isShared in
-            let buffer =
+            buffers.append(
                 isShared
-                ? SharedValues.buffer(bytes)
-                : context.channel.allocator.buffer(bytes: UnsafeRawBufferPointer(bytes))
-            context.write(wrapOutboundOut(buffer), promise: nil)
+                    ? SharedValues.buffer(bytes)
+                    : context.channel.allocator.buffer(bytes: UnsafeRawBufferPointer(bytes)))
         }
+        return buffers
+    }
+
+    /// Hands it to the channel.
+    private func passOn(_ buffers: [ByteBuffer], _ context: ChannelHandlerContext) {
+        waiting += 1
         let written = context.eventLoop.makePromise(of: Void.self)
-        context.writeAndFlush(wrapOutboundOut(ByteBuffer()), promise: written)
         written.futureResult.assumeIsolated().whenComplete { [self] result in
             waiting -= 1
             if case .success = result, !isWaiting { resume(context) }
         }
+        for buffer in buffers.dropLast() { context.write(wrapOutboundOut(buffer), promise: nil) }
+        context.writeAndFlush(wrapOutboundOut(buffers[buffers.count - 1]), promise: written)
     }
 
     /// At the end of a read: writes, and closes the connection where that was asked for.

@@ -157,8 +157,7 @@ extension CacheHandler {
         case .success(let item):
             (pending, pendingIsQuiet, endBytes, isEndRight) = (item, request.isQuiet, 0, true)
         case .failure(let failure):
-            answer(failure.result, request.isQuiet)
-            skipped = all
+            (skipped, skippedResult) = (all, request.isQuiet ? nil : failure.result)
         }
         return 0
     }
@@ -211,6 +210,15 @@ extension CacheHandler {
         case .compareAndSwap: .compareAndSwap
         default: .set
         }
+    }
+
+    /// Skips what belongs to a value that cannot be stored; the answer comes, as memcached's does, when all of it has.
+    /// Returns how much of the input is done with.
+    func skip(_ input: UnsafeRawBufferPointer) -> Int {
+        let count = min(skipped, input.count)
+        skipped -= count
+        if skipped == 0, let result = skippedResult { answer(result, false) }
+        return count
     }
 
     private func answer(_ result: StoreResult, _ isQuiet: Bool) {

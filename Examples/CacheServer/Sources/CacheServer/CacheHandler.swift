@@ -33,6 +33,7 @@ final class CacheHandler: ChannelInboundHandler {
     var endBytes = 0
     var isEndRight = true
     var skipped = 0
+    var skippedResult: StoreResult?
     var continued: Request?
     var isClosing = false
 
@@ -133,9 +134,7 @@ final class CacheHandler: ChannelInboundHandler {
         while offset < bytes.count, !isClosing, !isPaused {
             let input = UnsafeRawBufferPointer(rebasing: bytes[offset...])
             if skipped > 0 {
-                let count = min(skipped, input.count)
-                skipped -= count
-                offset += count
+                offset += skip(input)
             } else if pending != nil {
                 offset += receive(input)
                 if offset == bytes.count { receiveFromSocket() }
