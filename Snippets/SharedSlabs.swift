@@ -8,7 +8,7 @@ let arena = try SharedSlabArena(startChunkSize: 64, slabSize: 1 << 16)
 func makeValue(_ text: String) throws -> SlabLocation {
     var value = try arena.makeBuffer(byteCount: text.utf8.count)
     do {
-        var bytes = value.mutableBytes
+        var bytes = value.mutableSpan
         for (index, byte) in text.utf8.enumerated() {
             bytes.storeBytes(of: byte, toByteOffset: index, as: UInt8.self)
         }
@@ -22,7 +22,7 @@ await withTaskGroup(of: Void.self) { group in
         group.addTask {
             for _ in 0..<1000 {
                 guard let value = arena.makeBuffer(at: location) else { fatalError("it is gone") }
-                precondition(value.bytes.unsafeLoad(as: UInt8.self) == UInt8(ascii: "h"))
+                precondition(value.span.unsafeLoad(as: UInt8.self) == UInt8(ascii: "h"))
             }
         }
     }

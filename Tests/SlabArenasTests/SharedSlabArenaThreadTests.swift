@@ -396,7 +396,7 @@ extension UnsafeMutableRawBufferPointer {
             startChunkSize: 64, slabSize: 4096, growthFactor: 2, shardCount: 2, upstream: SystemAllocator())
         var buffer = try arena.makeBuffer(byteCount: 100)
         do {
-            var bytes = buffer.mutableBytes
+            var bytes = buffer.mutableSpan
             bytes.storeBytes(of: 77, toByteOffset: 40, as: UInt8.self)
         }
         await withTaskGroup(of: Bool.self) { group in
@@ -407,7 +407,7 @@ extension UnsafeMutableRawBufferPointer {
                     let slice = arena.adopt(UnsafeMutableRawBufferPointer(start: start, count: 10))
                     let copy = try! slice.copy()
                     let twin = slice.duplicate()
-                    return twin.bytes.unsafeLoad(as: UInt8.self) == 77 && copy.bytes.unsafeLoad(as: UInt8.self) == 77
+                    return twin.span.unsafeLoad(as: UInt8.self) == 77 && copy.span.unsafeLoad(as: UInt8.self) == 77
                         && copy.isOnlyReference && !slice.isOnlyReference
                 }
             }

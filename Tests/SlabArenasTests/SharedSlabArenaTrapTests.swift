@@ -169,7 +169,7 @@ import Testing
             let arena = try SharedSlabArena()
             var buffer = try arena.makeBuffer(byteCount: 64)
             let other = buffer.duplicate()
-            var bytes = buffer.mutableBytes
+            var bytes = buffer.mutableSpan
             bytes.storeBytes(of: 1, as: UInt8.self)
             _ = other.count
         }

@@ -48,7 +48,7 @@ public struct SharedSlabBuffer: ~Copyable, @unchecked Sendable {
     public var isOnlyReference: Bool { arena.referenceCount(of: start) == 1 }
 
     /// The bytes, for as long as the handle is not written, changed or given away.
-    public var bytes: RawSpan {
+    public var span: RawSpan {
         @_lifetime(borrow self)
         borrowing get {
             _overrideLifetime(RawSpan(_unsafeBytes: UnsafeRawBufferPointer(unsafeBytes)), borrowing: self)
@@ -56,7 +56,7 @@ public struct SharedSlabBuffer: ~Copyable, @unchecked Sendable {
     }
 
     /// The bytes, for writing. Traps where the chunk has another reference: somebody may be reading it.
-    public var mutableBytes: MutableRawSpan {
+    public var mutableSpan: MutableRawSpan {
         @_lifetime(&self)
         mutating get {
             guard isOnlyReference else {
