@@ -142,7 +142,7 @@ import Testing
     }
 
     @Test func aSlabTakesWhatTheDocumentationSays() {
-        #expect(SlabHeader.blockByteCount(headerOffset: 4096, chunkCount: 10) == 4096 + 120 + 10 * 24)
+        #expect(SlabHeader.blockByteCount(headerOffset: 4096, chunkCount: 10) == 4096 + 128 + 10 * 24)
     }
 
     @Test func aNewArenaWaitsASecond() throws { #expect(try makeArena().emptySlabDelay == .seconds(1)) }
