@@ -56,4 +56,19 @@ import Testing
         #expect(arena.slabStatistics.bytesRequested == 0)
         try arena.close()
     }
+
+    @Test func aSharedArenaResizesPartsOfAChunk() throws {
+        let arena = try SharedSlabArena(
+            startChunkSize: 64, slabSize: 4096, growthFactor: 2, upstream: SystemAllocator())
+        let start = try arena.allocateChunk(byteCount: 10).baseAddress!
+        for offset in 0..<64 {
+            #expect(arena.resize(start + offset, byteCount: 65 - offset) == nil)
+            #expect(arena.resize(start + offset, byteCount: 64 - offset)?.count == 64 - offset)
+        }
+        #expect(arena.tryAllocate(byteCount: 4097, alignment: 8) == nil)
+        #expect(throws: AllocationError.self) { try arena.allocateChunk(byteCount: 4097) }
+        #expect(arena.slabStatistics.requestsTooLarge == 2)
+        arena.release(start)
+        try arena.close()
+    }
 }

@@ -9,7 +9,10 @@ extension SharedSlabArena: OwningAllocator, ResettableAllocator, ResizableAlloca
     /// A chunk for a request, of which it has one reference; nil where there is no memory, or never.
     func takeChunk(_ byteCount: Int) -> UInt? {
         if byteCount < 0 { negativeByteCount("SharedSlabArena", byteCount) }
-        guard byteCount <= slabSize else { return nil }
+        guard byteCount <= slabSize else {
+            ownShard.withLock { $0.counters.tooLarge += 1 }
+            return nil
+        }
         let shard = ownShard
         shard.pointee.lock.acquire()
         let address = shard.withCore { $0.takeChunk(byteCount) }
@@ -129,10 +132,7 @@ extension SharedSlabArena: OwningAllocator, ResettableAllocator, ResizableAlloca
     }
 
     func refused(_ byteCount: Int, _ alignment: Int) -> AllocationError {
-        if byteCount > slabSize, offers(alignment) {
-            ownShard.withLock { $0.counters.tooLarge += 1 }
-        }
-        return refusal(
+        refusal(
             "SharedSlabArena", byteCount: byteCount, alignment: alignment, largest: slabSize,
             largestAlignment: self.alignment)
     }
@@ -145,10 +145,13 @@ extension SharedSlabArena: OwningAllocator, ResettableAllocator, ResizableAlloca
     /// The bytes of the live chunk that the pointer lies in. Traps where it lies in none. Takes no lock.
     public func byteCount(of pointer: UnsafeRawPointer) -> Int { Int(liveChunk(pointer).slab.pointee.chunkSize) }
 
-    /// The block as it is, where its chunk is large enough; else nil. A chunk never changes its size. Takes no lock.
+    /// The block as it is, to the end of its chunk, where that is large enough; else nil. A chunk never changes its
+    /// size. Takes no lock.
     public func resize(_ pointer: UnsafeMutableRawPointer, byteCount: Int) -> UnsafeMutableRawBufferPointer? {
         if byteCount < 0 { negativeByteCount("SharedSlabArena", byteCount) }
-        let size = self.byteCount(of: pointer)
-        return byteCount <= size ? UnsafeMutableRawBufferPointer(start: pointer, count: size) : nil
+        let (slab, record) = liveChunk(pointer)
+        let end = (record - slab.records + 1) * Int(slab.pointee.chunkSize)
+        let count = end - Int(bitPattern: UInt(bitPattern: pointer) & ~baseMask)
+        return byteCount <= count ? UnsafeMutableRawBufferPointer(start: pointer, count: count) : nil
     }
 }
