@@ -18,6 +18,8 @@ enum SlabMisuse: String, CaseIterable, Codable {
     case byteCountOfFree, byteCountOfForeign, countOfFree, resizeFree, resizeForeign
     case negativeAllocate, negativeTryAllocate, negativeChunk, negativeTryChunk, negativeResize, negativePrefill
     case sliceBeyond, sliceBefore
+    case rebalanceBeyond, rebalanceNegative, negativeMoves
+    case sharedSliceBeyond, sharedShortenBeyond, sharedExtendBeyond
 
     var message: String {
         switch self {
@@ -42,6 +44,12 @@ enum SlabMisuse: String, CaseIterable, Codable {
             .negativeResize:
             ": a request for a negative number of bytes (-1)"
         case .sliceBeyond, .sliceBefore: "SlabLocation: a slice ("
+        case .rebalanceBeyond: "SlabArena: rebalance to 4145 bytes, for which there is no class"
+        case .rebalanceNegative: "SlabArena: rebalance to -1 bytes, for which there is no class"
+        case .negativeMoves: "SlabAutomaticRebalancing: a negative number of moves (-1 a second, 5)"
+        case .sharedSliceBeyond: "SharedSlabBuffer: a slice of 5..<61 of 60 bytes"
+        case .sharedShortenBeyond: "SharedSlabBuffer: 60 bytes shortened to 61"
+        case .sharedExtendBeyond: "SharedSlabBuffer: 60 bytes extended to 65, with room for 64"
         }
     }
 
@@ -157,6 +165,17 @@ enum SlabMisuse: String, CaseIterable, Codable {
         case .negativePrefill: try arena.prefill(byteCount: -1, chunkCount: 1)
         case .sliceBeyond: _ = location.slice(0..<61)
         case .sliceBefore: _ = location.slice(-1..<3)
+        case .rebalanceBeyond: arena.rebalance(to: 4145) { _, _ in }
+        case .rebalanceNegative: arena.rebalance(to: -1) { _, _ in }
+        case .negativeMoves: arena.automaticRebalancing = SlabAutomaticRebalancing(movesPerSecond: -1, burst: 5)
+        case .sharedSliceBeyond, .sharedShortenBeyond, .sharedExtendBeyond:
+            let shared = try SharedSlabArena(startChunkSize: 64, slabSize: 4096, upstream: SystemAllocator())
+            var buffer = try shared.makeBuffer(byteCount: 60)
+            switch self {
+            case .sharedSliceBeyond: _ = buffer.slice(5..<61)
+            case .sharedShortenBeyond: buffer.shorten(to: 61)
+            default: buffer.extend(to: 65)
+            }
         }
     }
 }

@@ -174,6 +174,34 @@ import Testing
         try arena.close()
     }
 
+    /// A move takes a place off one free list, puts another on one, and is no allocation.
+    @Test func movesAreCounted() throws {
+        let arena = try arena()
+        let chunks = try (0..<192).map { _ in try arena.allocateChunk(byteCount: 64) }
+        var held: Set<SlabLocation> = []
+        for (index, chunk) in chunks.enumerated() {
+            if index % 3 == 0 { held.insert(arena.store(chunk)) } else { arena.release(chunk) }
+        }
+        let before = arena.slabStatistics
+        #expect(before.freeListPushes - before.freeListPops == before.classes[0].chunksFree)
+        // Nothing goes back: the slab is another class's.
+        let result = arena.rebalance(to: 64 * 64) { old, new in
+            #expect(held.remove(old) != nil && !arena.isLive(old) && arena.isLive(new))
+            held.insert(new)
+        }
+        #expect(result.chunksMoved > 0 && result.slabsHandedOver == 1)
+        let after = arena.slabStatistics
+        #expect(after.chunksMoved == result.chunksMoved)
+        #expect(after.allocations == before.allocations && after.releasesToZero == before.releasesToZero)
+        #expect(after.freeListPops == before.freeListPops + result.chunksMoved)
+        #expect(after.freeListPushes == before.freeListPushes + result.chunksMoved)
+        #expect(after.bytesRequested == before.bytesRequested)
+        expectIdentities(arena)
+        arena.checkInvariants()
+        for location in held { #expect(arena.release(at: location)) }
+        try arena.close()
+    }
+
     @Test func thePeakIsTheMostThatWasEverLive() throws {
         let arena = try arena()
         var random = SeededGenerator(seed: 5)

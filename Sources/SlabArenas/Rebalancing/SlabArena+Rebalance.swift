@@ -36,8 +36,9 @@ extension SlabArena {
         to byteCount: Int? = nil, policy: SlabRebalancePolicy = .emptiest, limit: Int = .max,
         moved: (SlabLocation, SlabLocation) -> Void
     ) -> SlabRebalanceResult {
-        if let byteCount {
-            precondition(byteCount >= 0 && byteCount <= slabSize, "SlabArena: rebalance to a class that there isn't")
+        // A precondition would say nothing in a release build.
+        if let byteCount, byteCount < 0 || byteCount > slabSize {
+            fatalError("SlabArena: rebalance to \(byteCount) bytes, for which there is no class")
         }
         var result = SlabRebalanceResult()
         guard !moving.isRebalancing else { return result }

@@ -56,7 +56,9 @@ public struct SlabAutomaticRebalancing: Hashable, Sendable {
     ///   - burst: the most chunks at once.
     ///   - policy: which slabs are emptied.
     public init(movesPerSecond: Int = 100_000, burst: Int = 16_384, policy: SlabRebalancePolicy = .emptiest) {
-        precondition(movesPerSecond >= 0 && burst >= 0, "SlabAutomaticRebalancing: a negative number of moves")
+        guard movesPerSecond >= 0, burst >= 0 else {
+            fatalError("SlabAutomaticRebalancing: a negative number of moves (\(movesPerSecond) a second, \(burst))")
+        }
         self.movesPerSecond = movesPerSecond
         self.burst = burst
         self.policy = policy

@@ -78,7 +78,9 @@ public struct SharedSlabBuffer: ~Copyable, @unchecked Sendable {
     /// Another handle, on a part of the bytes, with a reference of its own. Traps where the range goes beyond `count`.
     /// O(1).
     public borrowing func slice(_ range: Range<Int>) -> SharedSlabBuffer {
-        precondition(range.lowerBound >= 0 && range.upperBound <= count, "SharedSlabBuffer: a slice beyond its bytes")
+        guard range.lowerBound >= 0, range.upperBound <= count else {
+            fatalError("SharedSlabBuffer: a slice of \(range) of \(count) bytes")
+        }
         arena.addReference(start)
         // An empty slice at the end stays inside the chunk.
         let offset = range.isEmpty && range.lowerBound == count ? max(count - 1, 0) : range.lowerBound
@@ -88,13 +90,17 @@ public struct SharedSlabBuffer: ~Copyable, @unchecked Sendable {
 
     /// Leaves the bytes before `count` alone. Traps where there are fewer.
     public mutating func shorten(to count: Int) {
-        precondition(count >= 0 && count <= self.count, "SharedSlabBuffer: shortened to more than its bytes")
+        guard count >= 0, count <= self.count else {
+            fatalError("SharedSlabBuffer: \(self.count) bytes shortened to \(count)")
+        }
         self.count = count
     }
 
     /// Goes on to bytes behind these that are the chunk's, too. Traps beyond ``capacity``.
     public mutating func extend(to count: Int) {
-        precondition(count >= self.count && count <= capacity, "SharedSlabBuffer: extended beyond its chunk")
+        guard count >= self.count, count <= capacity else {
+            fatalError("SharedSlabBuffer: \(self.count) bytes extended to \(count), with room for \(capacity)")
+        }
         self.count = count
     }
 
