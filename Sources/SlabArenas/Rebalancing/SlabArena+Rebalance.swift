@@ -71,7 +71,7 @@ extension SlabArena {
         get { moving.automatic }
         set {
             moving.automatic = newValue
-            moving.needed = 0
+            moving.outlook = SlabOutlook()
             moving.lastRefill = clock()
             moving.creditInThousandths = newValue.map { $0.burst > Int.max / 1000 ? .max : $0.burst * 1000 } ?? 0
         }
@@ -116,9 +116,9 @@ extension SlabArena {
     func rebalanceAutomatically(to kind: UnsafeMutablePointer<SlabClass>) -> Bool {
         guard let limit = moving.automatic, let onMove = moving.onMove, !moving.isRebalancing else { return false }
         let credit = moving.credit(limit, now: clock())
-        // Nothing has become cheap enough since the last look.
-        let released = referencesReleased &- moving.releasedWhenNeeded
-        guard credit > 0, moving.needed - min(released, moving.needed) <= credit else { return false }
+        guard credit > 0, moving.outlook.isWorthALook(released: referencesReleased, credit: credit) else {
+            return false
+        }
         guard let source = findSource(except: kind, limit.policy, limit: credit) else { return false }
         var result = SlabRebalanceResult()
         let isEmptied = evacuate(source, &result, onMove)

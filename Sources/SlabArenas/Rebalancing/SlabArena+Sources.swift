@@ -6,7 +6,8 @@
 //
 // Looking for a chunk that cannot be moved may take a look at every record of a slab. A slab on which one was found is
 // marked, and not looked at again before fewer chunks live on it, or until the next explicit call: so automatic mode,
-// which asks at every shortage, pays for a slab's records once for each of its chunks that are released.
+// which asks at every shortage, pays for a slab's records once for each of its chunks that are released. And it does not
+// look at the slabs again before it may find what it did not find (SlabOutlook).
 
 import Synchronization
 
@@ -35,13 +36,18 @@ extension SlabArena {
     ) -> SlabReference? {
         guard limit > 0 else { return nil }
         var best: (slab: SlabReference, rank: (Int, Int))?
-        var needed = Int.max
+        var outlook = SlabOutlook(released: referencesReleased, releasesNeeded: .max)
+        var looks = 0
         for index in 0..<sizes.sizes.count where classes + index != receiver {
             let kind = classes + index
-            // No class without a slab's worth of free chunks passes this, which costs no look at its slabs.
-            let (slabCount, chunkCount) = (kind.pointee.slabCount, kind.pointee.chunkCount)
-            guard slabCount > 1, (slabCount - 1) * chunkCount >= kind.pointee.liveCount else { continue }
+            guard kind.pointee.slabCount > 1 else { continue }
+            let chunkCount = kind.pointee.chunkCount
             let free = freeBesideLive(kind)
+            looks += kind.pointee.partial.count
+            outlook.releasesNeeded = min(outlook.releasesNeeded, max(chunkCount - free, 1))
+            // Of a slab with retired chunks less than all its chunks must find room.
+            guard free >= chunkCount || counters.retired > 0 else { continue }
+            looks += kind.pointee.slabCount
             let copy = kind.pointee
             copy.visit { slab in
                 let live = Int(slab.pointee.live)
@@ -49,7 +55,7 @@ extension SlabArena {
                 let isUnlikely = slab.pointee.liveWhenPinned != 0 && live >= Int(slab.pointee.liveWhenPinned)
                 if isUnlikely { return }
                 guard live <= limit else {
-                    needed = min(needed, live)
+                    outlook.movesNeeded = min(outlook.movesNeeded, live)
                     return
                 }
                 let rank = rank(slab, free, policy)
@@ -62,8 +68,9 @@ extension SlabArena {
                 }
             }
         }
-        moving.needed = best == nil && needed != .max ? needed : 0
-        moving.releasedWhenNeeded = referencesReleased
+        // A header that was looked at in vain is paid for by a 64th of a release.
+        outlook.releasesNeeded = max(outlook.releasesNeeded, 1 + looks / 64)
+        moving.outlook = best == nil ? outlook : SlabOutlook()
         return best?.slab
     }
 

@@ -72,10 +72,8 @@ struct SlabMoving {
     var isRebalancing = false
     var creditInThousandths = 0
     var lastRefill: UInt = 0
-    /// The fewest moves for which a slab could have been emptied when there was no credit for it, and how many
-    /// references were released by then: no slab has become cheaper by more than were released since.
-    var needed = 0
-    var releasedWhenNeeded = 0
+    /// When it is worth looking for a slab again, after none was found.
+    var outlook = SlabOutlook()
     /// The last serial that a slab got.
     var serial: UInt32 = 0
     /// Upstream refused a slab though as much had just gone back to it: memory that it gets is lost for us, so slabs are
@@ -95,4 +93,21 @@ struct SlabMoving {
     }
 
     mutating func pay(_ moves: Int) { creditInThousandths -= moves * 1000 }
+}
+
+/// What must happen before a look for a slab that can be emptied may find one: a release makes one more chunk free, and
+/// one slab cheaper by one move. Looking touches every slab, which a cache that evicts one item after the other must not
+/// pay for each of them.
+struct SlabOutlook {
+    /// References released when the last look was.
+    var released = 0
+    /// Releases until a class may have enough free chunks, or a slab's chunks can all be moved.
+    var releasesNeeded = 0
+    /// The moves that the cheapest slab would have taken beyond the limit, or `.max`.
+    var movesNeeded = Int.max
+
+    func isWorthALook(released now: Int, credit: Int) -> Bool {
+        let since = now &- released
+        return since >= releasesNeeded || (movesNeeded != .max && credit >= movesNeeded - since)
+    }
 }

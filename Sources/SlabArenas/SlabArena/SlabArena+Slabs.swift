@@ -68,6 +68,8 @@ extension SlabArena {
     /// Makes a slab without live chunks one of a class: none of its chunks is carved.
     func assign(_ slab: SlabReference, to kind: UnsafeMutablePointer<SlabClass>) {
         let index = UInt32(kind - classes)
+        // The class may have free chunks enough by it.
+        moving.outlook = SlabOutlook()
         if slab.pointee.chunkCount != 0, slab.pointee.classIndex == index { return }
         slab.pointee.firstGeneration = nextGeneration(of: slab)
         slab.pointee.freeHead = noChunk
