@@ -33,7 +33,7 @@ public import AllocatorCore
 /// keeps working.
 ///
 /// Not for temporary memory of one function (``Region`` is faster) nor for objects of one size without references
-/// (``FixedBlockAllocator`` has less overhead: 24 bytes a chunk and about 120 a slab are this one's).
+/// (``FixedBlockAllocator`` has less overhead: 24 bytes a chunk and 128 a slab are this one's).
 ///
 /// **Buffers.** Every call that takes a pointer or a buffer takes any part of a chunk: its start, a slice with an
 /// offset, a shortened one. An empty buffer at the very end of a chunk is taken for the start of the next.
@@ -96,7 +96,7 @@ public final class SlabArena {
     ///   - slabSize: bytes of a slab, and of the largest chunk: a multiple of `alignment`, and at most 2^31.
     ///   - growthFactor: above 1: each class's chunks are larger than the last one's by it, rounded up.
     ///   - alignment: what chunks are aligned to: a power of two, and at most `slabSize`.
-    ///   - upstream: where slabs come from: blocks of `slabSize` bytes, about 120 more and 24 for each chunk, aligned to the
+    ///   - upstream: where slabs come from: blocks of `slabSize` bytes, 128 more and 24 for each chunk, aligned to the
     ///     power of two that is not below `slabSize` (where upstream does not offer that, twice as much is asked for).
     ///     It must not itself take memory from this arena.
     /// - Throws: ``ConfigurationError``, which names the argument.
