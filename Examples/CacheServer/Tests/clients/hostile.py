@@ -31,7 +31,7 @@ class Hostile:
     def names():
         """All the ways; a way that others need more often stands there more often."""
         ways = sorted(name for name in vars(Hostile) if not name.startswith("_") and name not in ("names", "run"))
-        return ways + ["churn", "churn", "mutated", "mutated", "vanish_in_answer"]
+        return ways + ["churn", "churn", "mutated", "mutated", "vanish_in_answer", "reset_at_once"]
 
     async def run(self, name):
         try:
@@ -128,6 +128,13 @@ class Hostile:
         except TimeoutError:
             pass
         self._leave()
+
+    async def reset_at_once(self):
+        """Asks for a lot and resets, so that the server finds out in the middle of writing."""
+        await self.wire.send(b"get big0 big1 big2 big3 big4\r\n" * self.random.randint(1, 5))
+        if self.random.random() < 0.7:
+            await asyncio.sleep(self.random.random() * 0.01)
+        self.wire.reset()
 
     async def never_read(self):
         """Asks for hundreds of megabytes and reads nothing."""
