@@ -150,7 +150,9 @@ extension CacheHandler {
             valueByteCount: request.byteCount, unique: request.number)
         let all = request.byteCount + 2
         if data.count >= all, data[all - 2] == 0x0D, data[all - 1] == 0x0A {
-            answer(store.store(description, value: UnsafeRawBufferPointer(rebasing: data[..<request.byteCount])), request.isQuiet)
+            answer(
+                store.store(description, value: UnsafeRawBufferPointer(rebasing: data[..<request.byteCount])),
+                request.isQuiet)
             return all
         }
         switch store.begin(description) {

@@ -139,7 +139,8 @@ final class CacheHandler: ChannelInboundHandler {
                 offset += receive(input)
                 if offset == bytes.count { receiveFromSocket() }
             } else if let end = lineEnd(input) {
-                let line = UnsafeRawBufferPointer(rebasing: input[..<(end > 0 && input[end - 1] == 0x0D ? end - 1 : end)])
+                let line = UnsafeRawBufferPointer(
+                    rebasing: input[..<(end > 0 && input[end - 1] == 0x0D ? end - 1 : end)])
                 let data = UnsafeRawBufferPointer(rebasing: input[(end + 1)...])
                 offset += respond(to: line, data, input, context)
             } else {

@@ -3,7 +3,13 @@
 import Mallow
 import MemcachedProtocol
 
-public enum ArithmeticResult: Sendable { case value(UInt64), notFound, notANumber, outOfMemory }
+/// What came of an addition or subtraction.
+public enum ArithmeticResult: Sendable {
+    case value(UInt64)
+    case notFound
+    case notANumber
+    case outOfMemory
+}
 
 extension CacheStore {
     /// Adds to a value, modulo 2^64, or subtracts from it, down to 0.

@@ -57,7 +57,8 @@ extension CacheStore {
         locked {
             guard index.count > 0 else { return [] }
             return [
-                ("items:1:number", "\(index.count)"), ("items:1:mem_requested", "\(counters.itemBytes)"), ("items:1:evicted", "\(counters.evictions)"),
+                ("items:1:number", "\(index.count)"), ("items:1:mem_requested", "\(counters.itemBytes)"),
+                ("items:1:evicted", "\(counters.evictions)"),
                 ("items:1:reclaimed", "\(counters.reclaimed)"), ("items:1:outofmemory", "\(counters.noMemory)"),
             ]
         }

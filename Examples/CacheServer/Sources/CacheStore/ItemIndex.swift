@@ -150,7 +150,8 @@ struct ItemIndex {
         let bucket = bucket(hash)
         self[number].initialize(
             to: ItemEntry(
-                location: location, nextInBucket: bucket.pointee, expiry: expiry, group: Self.group(byteCount: byteCount)))
+                location: location, nextInBucket: bucket.pointee, expiry: expiry,
+                group: Self.group(byteCount: byteCount)))
         bucket.pointee = number
         count += 1
         makeNewest(number)

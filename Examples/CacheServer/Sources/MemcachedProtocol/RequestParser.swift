@@ -7,7 +7,7 @@ extension ParsedLine {
     /// - Parameter line: without its line end.
     public static func parse(_ line: UnsafeRawBufferPointer) -> ParsedLine {
         var words = Words(line)
-        guard let name = words.next(), let verb = Verb(name) else { return .refused(.error) }
+        guard let name = words.next(), let verb = Verb.named(name) else { return .refused(.error) }
         switch verb {
         case .get, .gets: return parseKeys(Request(verb), words)
         case .getAndTouch, .getsAndTouch: return parseTouchedKeys(Request(verb), words)

@@ -8,39 +8,39 @@ public enum Verb: UInt8, Sendable {
     case flushAll, statistics, version, verbosity, quit
 
     /// The command that a word names, or nil. Upper case is not the same as lower case.
-    init?(_ word: UnsafeRawBufferPointer) {
+    static func named(_ word: UnsafeRawBufferPointer) -> Verb? {
         func isWord(_ name: StaticString) -> Bool {
             for offset in 0..<word.count where word[offset] != name.utf8Start[offset] { return false }
             return true
         }
         switch word.count {
         case 3:
-            if isWord("get") { self = .get; return }
-            if isWord("set") { self = .set; return }
-            if isWord("add") { self = .add; return }
-            if isWord("cas") { self = .compareAndSwap; return }
-            if isWord("gat") { self = .getAndTouch; return }
+            if isWord("get") { return .get }
+            if isWord("set") { return .set }
+            if isWord("add") { return .add }
+            if isWord("cas") { return .compareAndSwap }
+            if isWord("gat") { return .getAndTouch }
         case 4:
-            if isWord("gets") { self = .gets; return }
-            if isWord("incr") { self = .increment; return }
-            if isWord("decr") { self = .decrement; return }
-            if isWord("gats") { self = .getsAndTouch; return }
-            if isWord("quit") { self = .quit; return }
-            // An old name of it, which memcached still knows.
-            if isWord("bget") { self = .get; return }
+            // bget is an old name of get, which memcached still knows.
+            if isWord("gets") { return .gets }
+            if isWord("incr") { return .increment }
+            if isWord("decr") { return .decrement }
+            if isWord("gats") { return .getsAndTouch }
+            if isWord("quit") { return .quit }
+            if isWord("bget") { return .get }
         case 5:
-            if isWord("touch") { self = .touch; return }
-            if isWord("stats") { self = .statistics; return }
+            if isWord("touch") { return .touch }
+            if isWord("stats") { return .statistics }
         case 6:
-            if isWord("delete") { self = .delete; return }
-            if isWord("append") { self = .append; return }
+            if isWord("delete") { return .delete }
+            if isWord("append") { return .append }
         case 7:
-            if isWord("replace") { self = .replace; return }
-            if isWord("prepend") { self = .prepend; return }
-            if isWord("version") { self = .version; return }
+            if isWord("replace") { return .replace }
+            if isWord("prepend") { return .prepend }
+            if isWord("version") { return .version }
         case 9:
-            if isWord("flush_all") { self = .flushAll; return }
-            if isWord("verbosity") { self = .verbosity; return }
+            if isWord("flush_all") { return .flushAll }
+            if isWord("verbosity") { return .verbosity }
         default: break
         }
         return nil

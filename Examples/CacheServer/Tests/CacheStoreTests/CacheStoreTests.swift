@@ -140,7 +140,8 @@ import Testing
         let key = Array("k".utf8)
         try key.withUnsafeBytes { key in
             var pending = try client.store.begin(
-                ItemDescription(mode: .set, key: key, valueByteCount: 100_000)).get()
+                ItemDescription(mode: .set, key: key, valueByteCount: 100_000)
+            ).get()
             bytes(50_000, seed: 1).withUnsafeBytes { pending.write($0) }
             #expect(pending.missing == 50_000)
             client.store.abandon(pending)

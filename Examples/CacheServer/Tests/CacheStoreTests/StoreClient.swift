@@ -90,11 +90,15 @@ struct StoreClient {
     func number(_ name: String) -> Int? { store.statistics().first { $0.name == name }.flatMap { Int($0.value) } }
 }
 
-/// Bytes that tell where they belong.
+/// Random bytes, of which every value is a part.
+private let pattern: [UInt8] = {
+    var random = SplitMix64(state: 1)
+    let words = (0..<200_000).map { _ in random.next() }
+    return words.withUnsafeBytes { Array($0) }
+}()
+
+/// A value: the same for the same seed, and most likely another for another.
 func bytes(_ count: Int, seed: Int) -> [UInt8] {
-    var state = UInt64(truncatingIfNeeded: seed) &* 0x9E37_79B9_7F4A_7C15 | 1
-    return (0..<count).map { _ in
-        state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-        return UInt8(truncatingIfNeeded: state >> 56)
-    }
+    let start = Int(UInt(bitPattern: seed &* 7919) % UInt(pattern.count - count))
+    return Array(pattern[start..<start + count])
 }

@@ -93,7 +93,9 @@ private func refusal(_ line: String) -> String? {
 
     @Test func keysOf250BytesAtMost() {
         let (longest, tooLong) = (String(repeating: "k", count: 250), String(repeating: "k", count: 251))
-        let commands = ["get KEY", "get a KEY", "gat 0 KEY", "set KEY 0 0 1", "incr KEY 1", "delete KEY", "touch KEY 0"]
+        let commands = [
+            "get KEY", "get a KEY", "gat 0 KEY", "set KEY 0 0 1", "incr KEY 1", "delete KEY", "touch KEY 0",
+        ]
         for command in commands {
             #expect(refusal(command.replacing("KEY", with: longest)) == nil)
             #expect(refusal(command.replacing("KEY", with: tooLong)) == "CLIENT_ERROR bad command line format")
@@ -103,7 +105,9 @@ private func refusal(_ line: String) -> String? {
     /// Whatever the bytes: an answer or a request, and no word beyond the line.
     @Test func randomLines() {
         var random = SystemRandomNumberGenerator()
-        let words = ["get", "set", "cas", "incr", "delete", "touch", "flush_all", "noreply", "0", "-1", "99999999999999"]
+        let words = [
+            "get", "set", "cas", "incr", "delete", "touch", "flush_all", "noreply", "0", "-1", "99999999999999",
+        ]
         for _ in 0..<20_000 {
             var line: [UInt8] = []
             for _ in 0..<Int.random(in: 0...8, using: &random) {
