@@ -22,5 +22,5 @@ run() { # name, filter
 }
 
 allocators='AllocatorCoreTests|ComposableAllocatorsTests|SlabArenasTests|AllocatorTestKitTests'
-run thread 'MallocHeapTests.HeapTests/Threads|SynchronizedTests|PerThreadTests|CAllocatorTests|SharedAllocatorTests'
+run thread 'MallocHeapTests.HeapTests/Threads|SynchronizedTests|PerThreadTests|CAllocatorTests|SharedAllocatorTests|SharedSlabArena(Thread|Rebalance)Tests'
 run address "MallocHeapTests|$allocators"
