@@ -31,7 +31,8 @@ while let word = next.take() {
     words.append(String(decoding: word.unsafeBytes, as: UTF8.self))
     next = word.next()
 }
-print("\(words.joined(separator: " ")): \(again.arena.statistics.liveBlocks) chunks, a file of \(again.byteCount) bytes")
+let chunks = again.arena.statistics.liveBlocks
+print("\(words.joined(separator: " ")): \(chunks) chunks, a file of \(again.byteCount) bytes")
 precondition(words == ["greetings", "from", "a", "slab", "allocator"])
 
 // The last release frees the whole chain, and the arena has nothing left to leak.
