@@ -90,10 +90,15 @@ extension CacheHandler {
             let remainder = keys.remainder
             guard let next = keys.next() else { break }
             key = next
-            if reply.byteCount > Self.largestReply, !flush(context) {
-                pause(context)
-                continued = request
-                return remainder.baseAddress.unsafelyUnwrapped - input.baseAddress.unsafelyUnwrapped
+            if reply.byteCount > Self.largestReply {
+                let isWritten = flush(context)
+                // The channel has perhaps found that the client is gone: nobody would release what is shared from here.
+                if isClosing { return nil }
+                if !isWritten {
+                    pause(context)
+                    continued = request
+                    return remainder.baseAddress.unsafelyUnwrapped - input.baseAddress.unsafelyUnwrapped
+                }
             }
         }
         answer(.end)
