@@ -96,6 +96,7 @@ extension CacheStore {
                 return .failure(StoreFailure(result: outOfMemory(description, hash(description.key))))
             }
             var pieces: [UnsafeMutableRawBufferPointer] = []
+            pieces.reserveCapacity(description.valueByteCount / pieceSize + 2)
             forEachPiece(of: item, from: ItemHead(item.baseAddress.unsafelyUnwrapped).valueOffset) { pieces.append($0) }
             return .success(
                 PendingItem(description, expiry: expiry(description.expiry), item: item, PieceWriter(pieces)))
