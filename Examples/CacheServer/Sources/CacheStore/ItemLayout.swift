@@ -6,7 +6,7 @@
 // The lengths: bits 0-7 the key's, bit 8 whether there are flags, bits 9-31 the value's. Header and key are in the first
 // chunk as a whole. Nothing is aligned: a chunk is as large as its item.
 //
-// An item costs these 12 bytes, 24 of the chunk's record in the arena, and 36 of the index: 72 in all.
+// An item costs these 12 bytes, 24 of the chunk's record in the arena, and 40 of the index: 76 in all.
 
 /// The front of an item, at an address in the arena.
 struct ItemHead {
