@@ -4,6 +4,7 @@
 import AllocatorTestKit
 import Foundation
 import Mallow
+import Synchronization
 import Testing
 
 @testable import SlabArenas
@@ -194,6 +195,25 @@ import Testing
         #expect(!arena.release(chunk))
         #expect(arena.release(UnsafeRawPointer(head.baseAddress! + 9)))
         #expect(!arena.isLive(location) && arena.statistics.liveBlocks == 0)
+        try arena.close()
+    }
+
+    /// A thread has taken the last reference away, and waits for the lock to recycle: nobody gets the chunk any more.
+    @Test func aChunkThatIsBeingRecycledIsNotHandedOut() throws {
+        let arena = try SharedSlabArena(startChunkSize: 64, slabSize: 4096, shardCount: 2, upstream: SystemAllocator())
+        let chunk = try arena.allocateChunk(byteCount: 64)
+        let location = arena.store(chunk)
+        let (slab, record) = arena.chunk(chunk.baseAddress!)
+        record.atomicState.pointee.wrappingSubtract(1, ordering: .acquiringAndReleasing)
+        #expect(arena.bufferAddingReference(at: location) == nil && arena.buffer(at: location) == nil)
+        #expect(!arena.addReference(at: location) && !arena.isLive(location) && arena.take(location) == nil)
+        #expect(arena.location(of: chunk).isNil && arena.chunkLocation(of: location).isNil)
+        arena.forEachLiveChunk { _ in Issue.record("it is visited") }
+        // Its slab stays up to then.
+        #expect(arena.trim() == 0 && arena.statistics.liveBlocks == 1)
+        arena.recycle(record, of: slab)
+        #expect(arena.statistics.liveBlocks == 0 && !arena.isLive(location))
+        arena.checkInvariants()
         try arena.close()
     }
 
