@@ -116,9 +116,9 @@ extension SlabArena {
     func rebalanceAutomatically(to kind: UnsafeMutablePointer<SlabClass>) -> Bool {
         guard let limit = moving.automatic, let onMove = moving.onMove, !moving.isRebalancing else { return false }
         let credit = moving.credit(limit, now: clock())
-        guard credit > 0, moving.outlook.isWorthALook(released: referencesReleased, credit: credit) else {
-            return false
-        }
+        guard credit > 0,
+            moving.outlook.isWorthALook(for: kind - classes, released: referencesReleased, credit: credit)
+        else { return false }
         guard let source = findSource(except: kind, limit.policy, limit: credit) else { return false }
         var result = SlabRebalanceResult()
         let isEmptied = evacuate(source, &result, onMove)

@@ -36,7 +36,8 @@ extension SlabArena {
     ) -> SlabReference? {
         guard limit > 0 else { return nil }
         var best: (slab: SlabReference, rank: (Int, Int))?
-        var outlook = SlabOutlook(released: referencesReleased, releasesNeeded: .max)
+        var outlook = SlabOutlook(
+            receiver: receiver.map { $0 - classes } ?? -1, released: referencesReleased, releasesNeeded: .max)
         var looks = 0
         for index in 0..<sizes.sizes.count where classes + index != receiver {
             let kind = classes + index

@@ -99,6 +99,8 @@ struct SlabMoving {
 /// one slab cheaper by one move. Looking touches every slab, which a cache that evicts one item after the other must not
 /// pay for each of them.
 struct SlabOutlook {
+    /// For which class the last look was: its own slabs were left out.
+    var receiver = -1
     /// References released when the last look was.
     var released = 0
     /// Releases until a class may have enough free chunks, or a slab's chunks can all be moved.
@@ -106,7 +108,8 @@ struct SlabOutlook {
     /// The moves that the cheapest slab would have taken beyond the limit, or `.max`.
     var movesNeeded = Int.max
 
-    func isWorthALook(released now: Int, credit: Int) -> Bool {
+    func isWorthALook(for receiver: Int, released now: Int, credit: Int) -> Bool {
+        guard receiver == self.receiver else { return true }
         let since = now &- released
         return since >= releasesNeeded || (movesNeeded != .max && credit >= movesNeeded - since)
     }
