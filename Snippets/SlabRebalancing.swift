@@ -3,9 +3,8 @@
 import Mallow
 
 // All the memory that there is: 1 MiB.
-let arena = try SlabArena(
-    startChunkSize: 1024, slabSize: 65536, growthFactor: 2,
-    upstream: try QuotaAllocator(limit: 1 << 20, upstream: PageAllocator()))
+let memory = try QuotaAllocator(limit: 1 << 20, upstream: PageAllocator())
+let arena = try SlabArena(startChunkSize: 1024, slabSize: 65536, growthFactor: 2, upstream: memory)
 
 /// Where each item is. Its chunk begins with its key, by which a chunk that was moved is found again.
 var items: [Int: SlabLocation] = [:]
@@ -30,18 +29,16 @@ arena.onShortage = { _ in
     return false
 }
 
-var largest = 0
 for key in 1...6000 {
     let item = try arena.allocateChunk(byteCount: key <= 3000 ? 1000 : 2000)
     item.storeBytes(of: key, as: Int.self)
     items[key] = arena.store(item)
     // Every third is replaced later, so that slabs have holes.
     if key % 3 == 0, let location = items.removeValue(forKey: key / 3 * 2) { arena.release(at: location) }
-    largest = max(largest, arena.statistics.heldBytes)
 }
 let statistics = arena.slabStatistics
 print("\(items.count) items; \(statistics.chunksMoved) chunks moved, \(statistics.slabsReassigned) slabs handed over")
-guard items.count > 450, largest < 1 << 20 else { fatalError("the arena is full of holes") }
+guard items.count > 450, memory.statistics.peakBytes <= 1 << 20 else { fatalError("the arena is full of holes") }
 
 // What is left can be gathered by hand, too: the slabs that become empty go back to where they came from.
 for (key, location) in items where key % 4 != 0 {
