@@ -51,7 +51,8 @@ let package = Package(
             name: "ComposableAllocators", dependencies: ["AllocatorCore", "SystemMemory", "CMallowShims"],
             swiftSettings: [.enableExperimentalFeature("Lifetimes")]),
         .target(
-            name: "SlabArenas", dependencies: ["AllocatorCore", "ComposableAllocators", "SystemMemory", "CMallowShims"],
+            name: "SlabArenas",
+            dependencies: ["AllocatorCore", "ComposableAllocators", "SystemMemory", "CMallowShims"],
             swiftSettings: [.enableExperimentalFeature("Lifetimes")]),
         .target(name: "Mallow", dependencies: ["AllocatorCore", "ComposableAllocators", "SlabArenas"]),
         .target(name: "AllocatorTestKit", dependencies: ["AllocatorCore"]),

@@ -22,5 +22,5 @@ run() { # name, filter
 }
 
 allocators='AllocatorCoreTests|ComposableAllocatorsTests|SlabArenasTests|AllocatorTestKitTests'
-run thread 'MallocHeapTests.HeapTests/Threads|SynchronizedTests|PerThreadTests|CAllocatorTests|SharedAllocatorTests|SharedSlabArena(Thread|Rebalance)Tests'
+run thread 'MallocHeapTests.HeapTests/Threads|SynchronizedTests|PerThreadTests|CAllocatorTests|SharedAllocatorTests|SharedSlabArenaThreadTests|SharedRebalancingTests'
 run address "MallocHeapTests|$allocators"
