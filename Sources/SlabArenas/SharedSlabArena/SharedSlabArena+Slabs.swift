@@ -35,7 +35,10 @@ extension SharedSlabArena {
     /// - Throws: ``AllocationError``: too large, or out of memory; the slabs that were taken before stay.
     /// - Complexity: O(slabs).
     public func prefill(byteCount: Int, chunkCount: Int) throws(AllocationError) {
-        guard byteCount >= 0, byteCount <= slabSize else { throw refused(byteCount, 1) }
+        guard byteCount >= 0, byteCount <= slabSize else {
+            if byteCount > slabSize { ownShard.withLock { $0.counters.tooLarge += 1 } }
+            throw refused(byteCount, 1)
+        }
         let part = (max(chunkCount, 0) + shardCount - 1) / shardCount
         for index in 0..<shardCount {
             let isDone = (shards + index).withLock { core in
