@@ -16,8 +16,8 @@
 // Cost, as callgrind counts it in slab-bench, loops included: allocating from the current slab's free list and releasing
 // take 86 instructions together, and 111 where another chunk was allocated in between (S3); adding a reference and
 // releasing it 33, and 76 of another chunk than the last. What finds the list empty, or a slab full or empty before it,
-// goes a slow path of a few dozen instructions more; a new slab costs
-// a call of upstream and nothing for its chunks, which are carved, some at a time, when they are needed.
+// goes a slow path of a few dozen instructions more; a new slab costs a call of upstream and nothing for its chunks,
+// which are carved, some at a time, when they are needed.
 // Thread-safety: none. SharedSlabArena has it.
 
 public import AllocatorCore
