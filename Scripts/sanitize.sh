@@ -22,5 +22,5 @@ run() { # name, filter
 }
 
 allocators='AllocatorCoreTests|ComposableAllocatorsTests|SlabArenasTests|AllocatorTestKitTests'
-run thread 'MallocHeapTests.HeapTests/Threads|SynchronizedTests|PerThreadTests|CAllocatorTests|SharedAllocatorTests|SharedSlabArenaThreadTests|SharedRebalancingTests'
+run thread 'MallocHeapTests.HeapTests/Threads|SynchronizedTests|PerThreadTests|CAllocatorTests|SharedAllocatorTests|SharedSlabArena(Thread|Parts)Tests|SharedRebalancingTests'
 run address "MallocHeapTests|$allocators"

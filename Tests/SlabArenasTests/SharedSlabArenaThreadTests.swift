@@ -9,51 +9,6 @@ import Testing
 @testable import ComposableAllocators
 @testable import SlabArenas
 
-/// Runs the body on so many threads at once, and waits for all.
-func onSharingThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
-    let done = DispatchSemaphore(value: 0)
-    for index in 0..<count {
-        let thread = Thread {
-            body(index)
-            done.signal()
-        }
-        thread.stackSize = 1 << 20
-        thread.start()
-    }
-    for _ in 0..<count { done.wait() }
-}
-
-/// A value behind a lock that the thread sanitizer understands.
-final class Guarded<Value>: @unchecked Sendable {
-    private var value: Value
-    private let lock = SharedLock()
-
-    init(_ value: Value) { self.value = value }
-    deinit { lock.destroy() }
-
-    func withLock<Result>(_ body: (inout Value) -> Result) -> Result {
-        lock.acquire()
-        defer { lock.release() }
-        return body(&value)
-    }
-}
-
-struct SharedChunk: @unchecked Sendable {
-    var buffer: UnsafeMutableRawBufferPointer
-    var id: UInt64
-}
-
-extension UnsafeMutableRawBufferPointer {
-    /// Fills the buffer with what tells one life of a chunk from another.
-    func mark(_ id: UInt64) {
-        for index in indices { self[index] = UInt8(truncatingIfNeeded: id &* 0x9E37_79B9 >> UInt64(index % 8 * 8)) }
-    }
-
-    func hasMark(_ id: UInt64) -> Bool {
-        indices.allSatisfy { self[$0] == UInt8(truncatingIfNeeded: id &* 0x9E37_79B9 >> UInt64($0 % 8 * 8)) }
-    }
-}
-
 @Suite struct SharedSlabArenaThreadTests {
     @Test(arguments: [1, 4]) func keepsTheContractOfSharedAllocators(shards: Int) throws {
         for delay in [Duration.zero, .seconds(1)] {
@@ -425,76 +380,5 @@ extension UnsafeMutableRawBufferPointer {
         }
         #expect(arena.take(location) == nil && arena.bufferAddingReference(at: location) == nil)
         try arena.close()
-    }
-
-    @Test func threadNumbersAreOfOneLivingThreadEach() {
-        let numbers = Guarded<[Int: Int]>([:])
-        let wrong = Guarded(0)
-        for _ in 0..<20 {
-            onSharingThreads(8) { thread in
-                let number = ThreadNumbers.own()
-                numbers.withLock {
-                    if $0[number] != nil { wrong.withLock { $0 += 1 } }
-                    $0[number] = thread
-                }
-                for _ in 0..<100 where ThreadNumbers.own() != number { wrong.withLock { $0 += 1 } }
-                numbers.withLock { $0[number] = nil }
-            }
-        }
-        #expect(wrong.withLock { $0 } == 0)
-    }
-
-    /// More threads at once than there are lines of their own to count in.
-    @Test func manyThreadsCountExactly() throws {
-        let arena = try SharedSlabArena(slabSize: 4096, shardCount: 1, upstream: SystemAllocator())
-        let chunk = SharedChunk(buffer: try arena.allocateChunk(byteCount: 64), id: 0)
-        let started = Guarded(0)
-        onSharingThreads(80) { _ in
-            arena.addReference(chunk.buffer)
-            started.withLock { $0 += 1 }
-            while started.withLock({ $0 }) < 80 { usleep(100) }
-            for _ in 0..<200 {
-                arena.addReference(chunk.buffer)
-                arena.release(chunk.buffer)
-            }
-            arena.release(chunk.buffer)
-        }
-        #expect(arena.slabStatistics.referencesAdded == 80 * 201)
-        #expect(arena.slabStatistics.referencesReleased == 80 * 201)
-        #expect(arena.release(chunk.buffer))
-        try arena.close()
-    }
-
-    @Test func aSetOfBasesIsSearchedWhileItChanges() {
-        let set = SlabBaseSet()
-        let stable = (1...200).map { UInt($0) << 20 | 1 << 12 }
-        for base in stable { #expect(set.insert(base)) }
-        let wrong = Guarded(0)
-        onSharingThreads(4) { thread in
-            var random = SeededGenerator(seed: UInt64(thread))
-            if thread < 2 {
-                var own: [UInt] = []
-                for step in 0..<4000 {
-                    if own.isEmpty || step % 3 != 0 {
-                        let base = (random.next() >> 20) << 20 | UInt64(thread) << 16
-                        if base == 0 || own.contains(UInt(base)) { continue }
-                        own.append(UInt(base))
-                        if !set.insert(UInt(base)) || !set.contains(UInt(base)) { wrong.withLock { $0 += 1 } }
-                    } else {
-                        let base = own.removeFirst()
-                        set.remove(base)
-                        if set.contains(base) { wrong.withLock { $0 += 1 } }
-                    }
-                }
-                for base in own { set.remove(base) }
-            } else {
-                for step in 0..<20_000 {
-                    if !set.contains(stable[step % stable.count]) { wrong.withLock { $0 += 1 } }
-                    if set.contains(stable[step % stable.count] + 16) { wrong.withLock { $0 += 1 } }
-                }
-            }
-        }
-        #expect(wrong.withLock { $0 } == 0)
-        #expect(set.count == stable.count)
     }
 }
