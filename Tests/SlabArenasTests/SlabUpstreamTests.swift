@@ -242,6 +242,22 @@ import Testing
 
     // MARK: - The last slab that was found
 
+    /// The slab of the chunk that was allocated last becomes another class's, and nothing is allocated meanwhile.
+    @Test func theLastChunkIsForgottenWhenItsSlabChangesItsClass() throws {
+        // 64 chunks of 64 bytes, 60 of 68: few enough records are left over for the slab to stay.
+        let arena = try SlabArena(
+            startChunkSize: 64, slabSize: 4096, growthFactor: 1.05, alignment: 1, upstream: SystemAllocator())
+        let chunk = try arena.allocateChunk(byteCount: 64)
+        arena.release(chunk)
+        #expect(arena.rebalance(to: 68) { _, _ in }.slabsHandedOver == 1)
+        #expect(arena.slabStatistics.slabsReassigned == 1 && arena.slabStatistics.slabsGivenBack == 0)
+        #expect(arena.last.chunk == noBase)
+        arena.checkInvariants()
+        // In a chunk that was not used yet.
+        #expect(arena.owns(chunk.baseAddress!) && arena.location(of: chunk).isNil)
+        try arena.close()
+    }
+
     /// A slab goes, and another upstream's block takes its place: no pointer leads to what was there.
     @Test func theLastSlabIsForgottenWhenItGoes() throws {
         let arena = try SlabArena(startChunkSize: 64, slabSize: 4096, growthFactor: 2, upstream: SystemAllocator())
