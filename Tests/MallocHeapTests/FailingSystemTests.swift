@@ -7,48 +7,50 @@ import Testing
 
 extension HeapTests {
     @Suite(.serialized) struct FailingSystem {
-        private func run(seed: UInt64) -> Model {
-            var model = Model(seed: seed)
-            for step in 0..<150 {
-                model.step(largest: 40 << 20, around: 10)
-                if step % 25 == 24 { Malloc.trim() }
-            }
-            return model
-        }
-
-        @Test(arguments: [1, 1_000_000]) func atAnyCall(count: Int) {
-            Malloc.trim()
-            FaultInjection.fail(nth: .max)
-            var model = run(seed: 77)
-            model.freeAll()
-            let calls = FaultInjection.end().calls
-            #expect(calls > 20)
-            var refusals = 0
-            var failed = 0
-            for nth in 1...calls {
+        /// In a process of its own: a plan of failures holds for every thread of a process.
+        @Test(arguments: [1, 1_000_000]) func atAnyCall(count: Int) async {
+            await #expect(processExitsWith: .success) { [count] in
+                func run(seed: UInt64) -> Model {
+                    var model = Model(seed: seed)
+                    for step in 0..<150 {
+                        model.step(largest: 40 << 20, around: 10)
+                        if step % 25 == 24 { Malloc.trim() }
+                    }
+                    return model
+                }
                 Malloc.trim()
-                FaultInjection.fail(nth: nth, count: count)
+                FaultInjection.fail(nth: .max)
                 var model = run(seed: 77)
-                refusals += model.refusals
-                failed += FaultInjection.end().failed
-                if let broken = Malloc.brokenInvariant() {
-                    Issue.record("call \(nth) failed: \(broken)")
-                    return
-                }
-                model.checkOverlap()
                 model.freeAll()
-                if let broken = Malloc.brokenInvariant() {
-                    Issue.record("after call \(nth) failed and all was freed: \(broken)")
-                    return
+                let calls = FaultInjection.end().calls
+                #expect(calls > 20)
+                var refusals = 0
+                var failed = 0
+                for nth in 1...calls {
+                    Malloc.trim()
+                    FaultInjection.fail(nth: nth, count: count)
+                    var model = run(seed: 77)
+                    refusals += model.refusals
+                    failed += FaultInjection.end().failed
+                    if let broken = Malloc.brokenInvariant() {
+                        Issue.record("call \(nth) failed: \(broken)")
+                        return
+                    }
+                    model.checkOverlap()
+                    model.freeAll()
+                    if let broken = Malloc.brokenInvariant() {
+                        Issue.record("after call \(nth) failed and all was freed: \(broken)")
+                        return
+                    }
                 }
+                // A single refusal is made good by giving back what lies idle; one that lasts is not.
+                #expect(refusals > 0 || count == 1)
+                #expect(failed >= calls / 2)
+                // The kernel works again, and so does everything.
+                var after = run(seed: 78)
+                after.freeAll()
+                #expect(after.refusals == 0)
             }
-            // A single refusal is made good by giving back what lies idle; one that lasts is not.
-            #expect(refusals > 0 || count == 1)
-            #expect(failed >= calls / 2)
-            // The kernel works again, and so does everything.
-            var after = run(seed: 78)
-            after.freeAll()
-            #expect(after.refusals == 0)
         }
 
         @Test func sizesThatCannotBe() {
