@@ -12,7 +12,8 @@ for (name, text) in [("greeting", "Hello"), ("answer", "42")] {
 
 @MainActor func read(_ name: String) -> String? {
     guard let location = index[name], let buffer = arena.makeBuffer(at: location) else { return nil }
-    // The item stays where it is for as long as the handle lives, whoever removes it meanwhile.
+    // The handle is made since the index holds the item; it stays where it is for as long as the handle lives, whoever
+    // removes it meanwhile.
     return buffer.withSpan { span in
         String(decoding: span.withUnsafeBytes { Array($0) }, as: UTF8.self)
     }

@@ -147,6 +147,34 @@ import Testing
         try arena.close()
     }
 
+    /// A span of a handle that has the only reference is not read through another.
+    @Test func noHandleIsMadeAtALocationThatHoldsNothing() throws {
+        do {
+            var buffer = try arena.makeBuffer(copying: ([1, 2, 3] as [UInt8]).span.bytes)
+            let location = buffer.location
+            var span = buffer.mutableSpan
+            #expect(arena.makeBuffer(at: location)?.count == nil && arena.makeItem(at: location)?.count == nil)
+            span.storeBytes(of: 7, as: UInt8.self)
+            #expect(buffer.isOnlyReference && arena.isLive(location))
+            // What a link leads to is no location's, either.
+            buffer.setNext(try arena.makeBuffer(byteCount: 5))
+            let next = try unwrap(buffer.next()?.location)
+            #expect(arena.makeBuffer(at: next)?.count == nil)
+        }
+        do {
+            // The location's reference is another than the handle's: who reads by it keeps the handle from writing.
+            let buffer = try arena.makeBuffer(byteCount: 3)
+            let location = buffer.duplicate().store()
+            do {
+                let other = arena.makeBuffer(at: location)
+                #expect(other != nil && arena.referenceCount(of: buffer.unsafeBytes.baseAddress!) == 3)
+            }
+            arena.release(at: location)
+            #expect(buffer.isOnlyReference && arena.makeBuffer(at: location)?.count == nil)
+        }
+        try arena.close()
+    }
+
     @Test func handlesAreLinked() throws {
         do {
             var head = try arena.makeBuffer(byteCount: 10)

@@ -79,7 +79,14 @@ extension SharedSlabArena {
     /// - Returns: nil, and nothing has happened, for the nil location, and for one that outlived its chunk.
     /// - Complexity: O(1), under the lock of the location's shard.
     public func bufferAddingReference(at location: SlabLocation) -> UnsafeMutableRawBufferPointer? {
+        addReference(to: location, onlyIfHeld: false)
+    }
+
+    /// The same; where it is asked for, of a chunk of which the location holds a reference, and else nil: whether it does
+    /// is part of the atomic operation, so that a handle that has the only reference keeps it.
+    func addReference(to location: SlabLocation, onlyIfHeld: Bool) -> UnsafeMutableRawBufferPointer? {
         let found = change(location) { state in
+            if onlyIfHeld, state & ChunkRecord.heldByLocation == 0 { return nil }
             if ChunkRecord.references(state) == .max { tooManyReferences(location) }
             return state + 1
         }

@@ -66,7 +66,7 @@ public struct SharedSlabBuffer: ~Copyable, @unchecked Sendable {
         }
     }
 
-    /// The location of these bytes, which holds no reference. O(1).
+    /// The location of these bytes, which holds no reference: no handle is made at it before ``store()``. O(1).
     public var location: SlabLocation { arena.location(of: unsafeBytes) }
 
     /// Another handle on the same bytes, with a reference of its own. O(1).
@@ -160,10 +160,13 @@ extension SharedSlabArena {
         SharedSlabBuffer(arena: self, adopting: try allocateChunk(byteCount: byteCount))
     }
 
-    /// A handle on what a location stands for, with a reference of its own; nil where the location is nil or outlived
-    /// its chunk.
+    /// A handle on what a location holds, with a reference of its own; nil where the location is nil, outlived its chunk,
+    /// or holds no reference. O(1), under the lock of the location's shard.
+    ///
+    /// Only a chunk that was given to a location (``SharedSlabBuffer/store()``) is served: where a handle has the only
+    /// reference, it may be writing.
     public func makeBuffer(at location: SlabLocation) -> SharedSlabBuffer? {
-        guard let bytes = bufferAddingReference(at: location) else { return nil }
+        guard let bytes = addReference(to: location, onlyIfHeld: true) else { return nil }
         return SharedSlabBuffer(arena: self, adopting: bytes)
     }
 

@@ -98,6 +98,14 @@ func checkSlabBuffers() {
         let other = try arena.makeBuffer(byteCount: 10).store()
         expect(arena.release(at: other), "a location releases what it holds")
     }
+    checkSlabs("found by a location that holds it", releases: 2) { arena in
+        let buffer = try arena.makeBuffer(byteCount: 10)
+        let part = buffer.location.slice(3..<5)
+        expect(arena.makeBuffer(at: part) == nil, "a location that holds nothing makes no handle")
+        let location = buffer.store()
+        expect(arena.makeBuffer(at: part)?.count == 2, "a handle on a part")
+        expect(arena.release(at: location), "the location's reference was left")
+    }
     checkSlabs("by C and back", releases: 1) { arena in
         let bytes = try arena.makeBuffer(byteCount: 10).intoUnsafeBytes()
         expect(arena.statistics.liveBlocks == 1, "C has the reference")
