@@ -18,7 +18,8 @@ enum SlabMisuse: String, CaseIterable, Codable {
     case byteCountOfFree, byteCountOfForeign, countOfFree, resizeFree, resizeForeign
     case negativeAllocate, negativeTryAllocate, negativeChunk, negativeTryChunk, negativeResize, negativePrefill
     case sliceBeyond, sliceBefore
-    case rebalanceBeyond, rebalanceNegative, negativeMoves
+    case rebalanceBeyond, rebalanceNegative, negativeMoves, sharedRebalanceBeyond, sharedRebalanceNegative
+    case deallocateNoSlabOfAFile
     case sharedSliceBeyond, sharedShortenBeyond, sharedExtendBeyond
 
     var message: String {
@@ -46,6 +47,9 @@ enum SlabMisuse: String, CaseIterable, Codable {
         case .sliceBeyond, .sliceBefore: "SlabLocation: a slice ("
         case .rebalanceBeyond: "SlabArena: rebalance to 4145 bytes, for which there is no class"
         case .rebalanceNegative: "SlabArena: rebalance to -1 bytes, for which there is no class"
+        case .sharedRebalanceBeyond: "SharedSlabArena: rebalance to 4097 bytes, for which there is no class"
+        case .sharedRebalanceNegative: "SharedSlabArena: rebalance to -1 bytes, for which there is no class"
+        case .deallocateNoSlabOfAFile: " is not a slab of this file"
         case .negativeMoves: "SlabAutomaticRebalancing: a negative number of moves (-1 a second, 5)"
         case .sharedSliceBeyond: "SharedSlabBuffer: a slice of 5..<61 of 60 bytes"
         case .sharedShortenBeyond: "SharedSlabBuffer: 60 bytes shortened to 61"
@@ -168,10 +172,20 @@ enum SlabMisuse: String, CaseIterable, Codable {
         case .rebalanceBeyond: arena.rebalance(to: 4145) { _, _ in }
         case .rebalanceNegative: arena.rebalance(to: -1) { _, _ in }
         case .negativeMoves: arena.automaticRebalancing = SlabAutomaticRebalancing(movesPerSecond: -1, burst: 5)
-        case .sharedSliceBeyond, .sharedShortenBeyond, .sharedExtendBeyond:
+        case .deallocateNoSlabOfAFile:
+            try withFile { path in
+                let file = try SlabFile(creating: path, slabSize: 4096)
+                // A chunk of the arena in the file, not the extent that its slab is.
+                let chunk = try file.arena.allocateChunk(byteCount: 4096)
+                file.extents.deallocate(chunk.baseAddress! + 64)
+            }
+        case .sharedRebalanceBeyond, .sharedRebalanceNegative, .sharedSliceBeyond, .sharedShortenBeyond,
+            .sharedExtendBeyond:
             let shared = try SharedSlabArena(startChunkSize: 64, slabSize: 4096, upstream: SystemAllocator())
             var buffer = try shared.makeBuffer(byteCount: 60)
             switch self {
+            case .sharedRebalanceBeyond: shared.rebalance(to: 4097) { _, _ in }
+            case .sharedRebalanceNegative: shared.rebalance(to: -1) { _, _ in }
             case .sharedSliceBeyond: _ = buffer.slice(5..<61)
             case .sharedShortenBeyond: buffer.shorten(to: 61)
             default: buffer.extend(to: 65)

@@ -28,9 +28,9 @@ extension SharedSlabArena {
         to byteCount: Int? = nil, policy: SlabRebalancePolicy = .emptiest, limit: Int = .max,
         moved: (SlabLocation, SlabLocation) -> Void
     ) -> SlabRebalanceResult {
-        if let byteCount {
-            precondition(
-                byteCount >= 0 && byteCount <= slabSize, "SharedSlabArena: rebalance to a class that there isn't")
+        // A precondition would say nothing in a release build.
+        if let byteCount, byteCount < 0 || byteCount > slabSize {
+            fatalError("SharedSlabArena: rebalance to \(byteCount) bytes, for which there is no class")
         }
         var sum = SlabRebalanceResult()
         guard beginRebalancing() else { return sum }
