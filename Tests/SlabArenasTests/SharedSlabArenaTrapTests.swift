@@ -99,6 +99,29 @@ import Testing
         expect("is not of this arena", in: gone)
     }
 
+    /// Calls that are not made for every reference say so even where no memory is mapped.
+    @Test(arguments: ["deallocate", "store", "adopt", "setNext", "setNext of", "byteCount", "resize"])
+    func whatIsNotMappedTraps(call: String) async {
+        let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+            [call = call as String] in
+            let arena = try SharedSlabArena(startChunkSize: 64, slabSize: 4096)
+            let chunk = try arena.allocateChunk(byteCount: 64)
+            // In the first page, which no process has.
+            let none = UnsafeMutableRawBufferPointer(start: UnsafeMutableRawPointer(bitPattern: 64), count: 8)
+            switch call {
+            case "deallocate": arena.deallocate(none.baseAddress!)
+            case "store": _ = arena.store(none)
+            case "adopt": _ = arena.adopt(none)
+            case "setNext": arena.setNext(none, of: chunk)
+            case "setNext of": arena.setNext(chunk, of: none)
+            case "byteCount": _ = arena.byteCount(of: none.baseAddress!)
+            default: _ = arena.resize(none.baseAddress!, byteCount: 1)
+            }
+        }
+        expect("SharedSlabArena: 0x", in: result)
+        expect("is not of this arena", in: result)
+    }
+
     @Test func whatIsNoChunkTraps() async {
         let inside = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
             let arena = try SharedSlabArena()

@@ -143,13 +143,13 @@ extension SharedSlabArena: OwningAllocator, ResettableAllocator, ResizableAlloca
     }
 
     /// The bytes of the live chunk that the pointer lies in. Traps where it lies in none. Takes no lock.
-    public func byteCount(of pointer: UnsafeRawPointer) -> Int { Int(liveChunk(pointer).slab.pointee.chunkSize) }
+    public func byteCount(of pointer: UnsafeRawPointer) -> Int { Int(ownLiveChunk(pointer).slab.pointee.chunkSize) }
 
     /// The block as it is, to the end of its chunk, where that is large enough; else nil. A chunk never changes its
     /// size. Takes no lock.
     public func resize(_ pointer: UnsafeMutableRawPointer, byteCount: Int) -> UnsafeMutableRawBufferPointer? {
         if byteCount < 0 { negativeByteCount("SharedSlabArena", byteCount) }
-        let (slab, record) = liveChunk(pointer)
+        let (slab, record) = ownLiveChunk(pointer)
         let end = (record - slab.records + 1) * Int(slab.pointee.chunkSize)
         let count = end - Int(bitPattern: UInt(bitPattern: pointer) & ~baseMask)
         return byteCount <= count ? UnsafeMutableRawBufferPointer(start: pointer, count: count) : nil

@@ -16,9 +16,9 @@ extension SharedSlabArena {
     /// - Complexity: O(1), under the lock of the chunk's shard, and as ``release(_:)`` for what was linked to before.
     ///   Traps where either is not live.
     public func setNext(_ next: UnsafeRawBufferPointer?, of pointer: UnsafeRawPointer) {
-        let (slab, record) = liveChunk(pointer)
+        let (slab, record) = ownLiveChunk(pointer)
         if let next, let start = next.baseAddress {
-            let target = liveChunk(start)
+            let target = ownLiveChunk(start)
             if target.record == record { misuse("SharedSlabArena", pointer, "is linked to itself") }
             checkEnd(of: next, start, target)
             addReference(to: target.record, start)

@@ -6,7 +6,9 @@ import AllocatorCore
 extension SharedSlabArena {
     /// The location of a buffer of which the caller has a reference: of a chunk, or of a part of one. It holds none.
     ///
-    /// - Returns: `.nil` for a buffer that is not inside one live chunk of this arena; any address may be asked about.
+    /// - Returns: `.nil` for a buffer that is not inside one live chunk of this arena. Of an address of which the caller has
+    ///   no reference this may be asked as long as no other thread gives a slab back meanwhile, by a release or by
+    ///   ``trim()``: the slab's header is read. ``owns(_:)`` may be asked about any address at any time.
     /// - Complexity: O(1); takes no lock.
     public func location(of buffer: UnsafeRawBufferPointer) -> SlabLocation {
         guard let pointer = buffer.baseAddress, owns(pointer) else { return .nil }
@@ -170,7 +172,7 @@ extension SharedSlabArena {
     /// Traps where the buffer is not inside one live chunk of this arena. O(1): an atomic operation; takes no lock.
     public func store(_ buffer: UnsafeMutableRawBufferPointer) -> SlabLocation {
         let pointer = UnsafeRawPointer(buffer.baseAddress.unsafelyUnwrapped)
-        let record = liveChunk(pointer).record
+        let record = ownLiveChunk(pointer).record
         let location = location(of: buffer)
         if location.isNil { misuse("SharedSlabArena", pointer, "is a buffer that goes beyond its chunk") }
         let old = record.atomicState.pointee.bitwiseOr(

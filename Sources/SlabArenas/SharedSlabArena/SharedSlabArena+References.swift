@@ -37,6 +37,13 @@ extension SharedSlabArena {
         return found
     }
 
+    /// The same, for calls that are not made for every reference: it traps with a message wherever the pointer leads, as
+    /// the set of slabs is asked before the header.
+    func ownLiveChunk(_ pointer: UnsafeRawPointer) -> (slab: SlabReference, record: UnsafeMutablePointer<ChunkRecord>) {
+        guard owns(pointer) else { misuse("SharedSlabArena", pointer, "is not of this arena") }
+        return liveChunk(pointer)
+    }
+
     @usableFromInline @inline(never)
     func releasedAlready(_ pointer: UnsafeRawPointer) -> Never {
         misuse("SharedSlabArena", pointer, "is not live: its last reference was released already")
@@ -98,7 +105,7 @@ extension SharedSlabArena {
     /// Releases the one reference that the caller has, as ``release(_:)`` does, but for the start of a chunk alone: a
     /// pointer inside one traps.
     public func deallocate(_ pointer: UnsafeMutableRawPointer) {
-        let (slab, record) = liveChunk(pointer)
+        let (slab, record) = ownLiveChunk(pointer)
         let index = UInt(bitPattern: record - slab.records)
         guard UInt(bitPattern: pointer) & ~baseMask == index &* UInt(slab.pointee.chunkSize) else {
             misuse("SharedSlabArena", pointer, "points into a chunk, not to its start")

@@ -39,9 +39,10 @@ import ComposableAllocators
 /// never one that has been recycled or that is being so.
 ///
 /// **Misuse.** Releasing what is free traps, also where two threads race to be the last, as does every use of such a
-/// pointer; and of one that is of no slab of this arena, as long as memory lies where that slab's header would be:
-/// asking there is what spares the lock. A pointer to where no memory is mapped ends the program without a message. Not
-/// caught: a pointer to a chunk that was recycled and allocated again, as everywhere.
+/// pointer, and of one that is of no slab of this arena. Unlike a `SlabArena`, `addReference`, `release`,
+/// `referenceCount(of:)`, `next(of:)` and `segments(of:)` ask the slab's header alone, which is what makes them fast:
+/// where a foreign pointer's header would lie in memory that is not mapped, they end the program by a signal without a
+/// message. Not caught: a pointer to a chunk that was recycled and allocated again, as everywhere.
 ///
 /// Not for use in a child of `fork`. The idea of shards is malloc's arenas'; the rest is `SlabArena`'s.
 public final class SharedSlabArena: @unchecked Sendable {

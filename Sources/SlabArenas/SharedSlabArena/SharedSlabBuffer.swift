@@ -180,6 +180,7 @@ extension SharedSlabArena {
     /// inside one live chunk of this arena.
     public func adopt(_ buffer: UnsafeMutableRawBufferPointer) -> SharedSlabBuffer {
         let pointer = UnsafeRawPointer(buffer.baseAddress.unsafelyUnwrapped)
+        _ = ownLiveChunk(pointer)
         guard buffer.count <= bytesToChunkEnd(pointer) else {
             misuse("SharedSlabArena", pointer, "is a buffer that goes beyond its chunk")
         }
