@@ -6,14 +6,8 @@ import Mallow
 let arena = try SharedSlabArena(startChunkSize: 64, slabSize: 1 << 16)
 
 func makeValue(_ text: String) throws -> SlabLocation {
-    var value = try arena.makeBuffer(byteCount: text.utf8.count)
-    do {
-        var bytes = value.mutableSpan
-        for (index, byte) in text.utf8.enumerated() {
-            bytes.storeBytes(of: byte, toByteOffset: index, as: UInt8.self)
-        }
-    }
-    return value.store()
+    let bytes = Array(text.utf8)
+    return try arena.makeBuffer(copying: bytes.span.bytes).store()
 }
 
 let location = try makeValue("hello")

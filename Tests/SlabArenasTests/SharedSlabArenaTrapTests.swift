@@ -198,6 +198,28 @@ import Testing
         }
         expect("is written while its chunk has other references: copy it first", in: written)
     }
+
+    @Test(arguments: [false, true]) func linkingASharedBufferAnewTraps(isRemoved: Bool) async {
+        let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+            [isRemoved = isRemoved as Bool] in
+            let arena = try SharedSlabArena()
+            var buffer = try arena.makeBuffer(byteCount: 64)
+            buffer.setNext(try arena.makeBuffer(byteCount: 64))
+            let other = buffer.duplicate()
+            if isRemoved { buffer.removeNext() } else { buffer.setNext(try arena.makeBuffer(byteCount: 64)) }
+            _ = other.count
+        }
+        expect("SharedSlabBuffer: 0x", in: result)
+        expect("is linked anew while its chunk has other references", in: result)
+    }
+
+    @Test(arguments: [0, -1]) func aChainOfNoChunksTraps(chunkSize: Int) async {
+        let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+            [chunkSize = chunkSize as Int] in
+            _ = try SharedSlabArena().allocateChain(byteCount: 10, chunkSize: chunkSize)
+        }
+        expect("SharedSlabArena: a chain of chunks of \(chunkSize) bytes", in: result)
+    }
 }
 
 /// Gives one block, which stays where it is.

@@ -16,6 +16,12 @@ extension SharedSlabArena {
     /// - Complexity: O(1), under the lock of the chunk's shard, and as ``release(_:)`` for what was linked to before.
     ///   Traps where either is not live.
     public func setNext(_ next: UnsafeRawBufferPointer?, of pointer: UnsafeRawPointer) {
+        link(pointer, to: next, asHandle: false)
+    }
+
+    /// The same; a handle may only give a first link where the chunk has another reference: whether it does is looked at
+    /// under the lock, so that of two handles that link at once one traps.
+    func link(_ pointer: UnsafeRawPointer, to next: UnsafeRawBufferPointer?, asHandle: Bool) {
         let (slab, record) = ownLiveChunk(pointer)
         if let next, let start = next.baseAddress {
             let target = ownLiveChunk(start)
@@ -26,6 +32,9 @@ extension SharedSlabArena {
         let shard = shard(of: slab)
         shard.pointee.lock.acquire()
         let old = record.link
+        if asHandle, old != nil, ChunkRecord.references(record.currentState) > 1 {
+            misuse("SharedSlabBuffer", pointer, "is linked anew while its chunk has other references")
+        }
         record.setLink(next)
         shard.withCore { $0.counters.chainWrites += 1 }
         shard.pointee.lock.release()
@@ -67,23 +76,33 @@ extension SharedSlabArena {
         next(of: UnsafeRawPointer(buffer.baseAddress.unsafelyUnwrapped))
     }
 
+    /// The chunk size that ``allocateChain(byteCount:chunkSize:)`` takes where none is given: the same as
+    /// ``SlabArena/defaultChainChunkSize``. Takes no lock.
+    public var defaultChainChunkSize: Int { shards.withCore { $0.defaultChainChunkSize } }
+
     /// Allocates an item of any size as a chain of equal chunks, the last one shorter.
     ///
     /// - Parameters:
     ///   - byteCount: from 0. Traps where it is negative.
-    ///   - chunkSize: bytes of each chunk but the last, from 1 to `slabSize`; nil stands for the slab size.
+    ///   - chunkSize: bytes of each chunk but the last: from 1 to `slabSize`. Traps below 1; nil is what wastes little, see
+    ///     ``defaultChainChunkSize``.
     /// - Returns: the first chunk's buffer, with one reference: releasing it releases all.
-    /// - Throws: ``AllocationError``; what was allocated before is released.
+    /// - Throws: ``AllocationError``: `.tooLarge` where `chunkSize` is above `slabSize`, `.outOfMemory` where there is not
+    ///   memory for all of it: what was allocated until then is released.
     /// - Complexity: O(chunks).
     public func allocateChain(
         byteCount: Int, chunkSize: Int? = nil
     ) throws(AllocationError) -> UnsafeMutableRawBufferPointer {
         if byteCount < 0 { negativeByteCount("SharedSlabArena", byteCount) }
-        let chunkSize = chunkSize ?? slabSize
-        guard chunkSize > 0 else { throw refused(slabSize + 1, 1) }
+        let chunkSize = chunkSize ?? defaultChainChunkSize
+        if chunkSize <= 0 { fatalError("SharedSlabArena: a chain of chunks of \(chunkSize) bytes") }
+        guard chunkSize <= slabSize else { throw refused(chunkSize, 1) }
         let head = try allocateChunk(byteCount: min(byteCount, chunkSize))
         var last = head
         var left = byteCount - head.count
+        var links = 0
+        // All of them at once, since counting takes a shard's lock.
+        defer { if links > 0 { ownShard.withLock { $0.counters.chainWrites += links } } }
         while left > 0 {
             let next: UnsafeMutableRawBufferPointer
             do throws(AllocationError) {
@@ -94,6 +113,7 @@ extension SharedSlabArena {
             }
             // Nobody else has the record yet; the link takes over the reference.
             chunk(last.baseAddress.unsafelyUnwrapped).record.setLink(UnsafeRawBufferPointer(next))
+            links += 1
             left -= next.count
             last = next
         }

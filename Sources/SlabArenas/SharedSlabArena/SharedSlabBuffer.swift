@@ -1,7 +1,10 @@
 // A reference to a chunk of a shared arena that releases itself: SlabBuffer's twin, which threads may pass on.
 //
-// Invariant: B1. the handle has one reference of the chunk that its memory lies in, and keeps the arena alive. Not generic,
-// so that its deinit runs in every build. Cost: what retaining and releasing the arena costs, an atomic count that all
+// B1. The handle has one reference of the chunk that its memory lies in, and keeps the arena alive.
+// B3. As SlabBuffer's: bytes are written, and a link is replaced or taken away, only where the handle has the only
+//     reference to the chunk, and nobody gets another from a location that holds none.
+//
+// Not generic, so that its deinit runs in every build. Cost: what retaining and releasing the arena costs, an atomic count that all
 // handles of the arena share, beside the chunk's own reference: where threads make and end handles by the million, use the
 // raw face. Thread-safety: a handle is one thread's at a time, and may be sent to another; several handles on one chunk
 // are independent.
@@ -53,6 +56,16 @@ public struct SharedSlabBuffer: ~Copyable, @unchecked Sendable {
         borrowing get {
             _overrideLifetime(RawSpan(_unsafeBytes: UnsafeRawBufferPointer(unsafeBytes)), borrowing: self)
         }
+    }
+
+    /// Calls a closure with the bytes, to read. O(1). For functions that give the handle away later: see
+    /// ``SlabBuffer/span``.
+    ///
+    /// - Throws: what `body` throws.
+    public borrowing func withSpan<Result: ~Copyable, Failure: Error>(
+        _ body: (RawSpan) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try body(span)
     }
 
     /// The bytes, for writing. Traps where the chunk has another reference: somebody may be reading it.
@@ -129,15 +142,20 @@ public struct SharedSlabBuffer: ~Copyable, @unchecked Sendable {
         return bytes
     }
 
-    /// Links this chunk to the next one of its chain, which gets a reference of the link's own.
+    /// Links this chunk to the next one of its chain, which gets a reference of the link's own and is seen through it as
+    /// long as it is now. What was linked to before is released.
+    ///
+    /// Traps where it is linked already and has another reference, since somebody may be reading what is behind it; and
+    /// where both are parts of one chunk. Link no chunk to one before it: a ring is never released. O(1), under the lock of
+    /// the chunk's shard, and as ``SharedSlabArena/release(_:)`` for what was linked to before.
     public mutating func setNext(_ next: borrowing SharedSlabBuffer) {
-        arena.setNext(next.unsafeBytes, of: unsafeBytes)
+        arena.link(start, to: UnsafeRawBufferPointer(next.unsafeBytes), asHandle: true)
     }
 
-    /// Ends the chain with this chunk, and releases what was linked to.
-    public mutating func removeNext() { arena.setNext(nil, of: unsafeBytes) }
+    /// Ends the chain with this chunk, and releases what was linked to. Traps as ``setNext(_:)`` does.
+    public mutating func removeNext() { arena.link(start, to: nil, asHandle: true) }
 
-    /// The next buffer of the chain, with a reference of its own; nil at the end.
+    /// The next buffer of the chain, with a reference of its own; nil at the end. O(1), under the lock of the chunk's shard.
     public borrowing func next() -> SharedSlabBuffer? {
         guard let next = arena.next(of: unsafeBytes) else { return nil }
         return SharedSlabBuffer(arena: arena, adopting: next)
@@ -158,6 +176,16 @@ extension SharedSlabArena {
     /// - Throws: ``AllocationError``, and nothing has changed.
     public func makeBuffer(byteCount: Int) throws(AllocationError) -> SharedSlabBuffer {
         SharedSlabBuffer(arena: self, adopting: try allocateChunk(byteCount: byteCount))
+    }
+
+    /// Allocates a chunk with a copy of some bytes, as a handle that releases it.
+    ///
+    /// - Throws: ``AllocationError``, and nothing has changed.
+    /// - Complexity: O(bytes), and as ``makeBuffer(byteCount:)``.
+    public func makeBuffer(copying bytes: borrowing RawSpan) throws(AllocationError) -> SharedSlabBuffer {
+        let chunk = try allocateChunk(byteCount: bytes.byteCount)
+        bytes.withUnsafeBytes { chunk.copyMemory(from: $0) }
+        return SharedSlabBuffer(arena: self, adopting: chunk)
     }
 
     /// A handle on what a location holds, with a reference of its own; nil where the location is nil, outlived its chunk,
