@@ -1,5 +1,6 @@
 // Misuse of a slab arena ends the program with a line that says what is wrong, in debug and in release builds.
 
+import Foundation
 import Mallow
 import Testing
 
@@ -206,13 +207,19 @@ enum SlabMisuse: String, CaseIterable, Codable {
         #expect(text.contains("Fatal error"), "\(misuse): \(text)")
     }
 
-    /// There is no message in a debug build, where the standard library stops it.
+    /// By a trap: the standard library's in a debug build, the arena's in a release build; not by an error before.
     @Test func aBufferWithoutMemoryIsNoChunk() async {
-        await #expect(processExitsWith: .failure) {
+        let result = await #expect(processExitsWith: .failure, observing: [\.exitStatus, \.standardErrorContent]) {
             let arena = try SlabArena(startChunkSize: 64, slabSize: 4096, upstream: SystemAllocator())
             _ = try arena.allocateChunk(byteCount: 1)
-            arena.release(UnsafeMutableRawBufferPointer(start: nil, count: 0))
+            FileHandle.standardError.write(Data("released now\n".utf8))
+            // Nothing, which the compiler does not know.
+            let nothing = UnsafeMutableRawPointer(bitPattern: CommandLine.arguments.count >> 32)
+            arena.release(UnsafeMutableRawBufferPointer(start: nothing, count: 0))
         }
+        let text = String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
+        #expect(text.contains("released now"), "\(text)")
+        #expect(result.map { [.signal(SIGILL), .signal(SIGTRAP)].contains($0.exitStatus) } == true, "\(text)")
     }
 
     /// What is no misuse is not taken for one.
