@@ -5,8 +5,8 @@
 //     keep it alive without an atomic operation each. They are where the arena is, on one thread.
 // B3. What may be read or followed through a handle that somebody else has does not change or go away: bytes are
 //     written, and a link is replaced or taken away, only where the handle has the only reference to the chunk. (A
-//     first link, at the end of a chain, takes nothing from anybody.) While it writes there comes no second: a handle is
-//     made at a location only where the location holds a reference, so that there are two.
+//     first link, at the end of a chain, takes nothing from anybody.) While it writes there comes no second: a handle
+//     is made at a location only where the location holds a reference, so that there are two.
 //
 // Not generic, so that its deinit runs in every build; frozen and inlinable, so that it costs what its chunk costs, and
 // a few instructions for B2. Thread-safety: none.
@@ -284,8 +284,8 @@ extension SlabArena {
         return SlabBuffer(arena: self, adopting: chunk)
     }
 
-    /// A handle on what a location holds, with a reference of its own; nil where the location is nil, outlived its chunk,
-    /// or holds no reference. O(1).
+    /// A handle on what a location holds, with a reference of its own; nil where the location is nil, outlived its
+    /// chunk, or holds no reference. O(1).
     ///
     /// Only a chunk that was given to a location (``SlabBuffer/store()``) is served: where a handle has the only
     /// reference, it may be writing.

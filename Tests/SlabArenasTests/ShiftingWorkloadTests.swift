@@ -130,8 +130,8 @@ private final class Cache {
 }
 
 @Suite struct ShiftingWorkloadTests {
-    /// Upstream's limit sees to the slabs alone: what the arena holds has its tables, too. They may take a thirty-second
-    /// more: 256 bytes a slab the map, which is at most a fourth of that, and a few KiB the others.
+    /// Upstream's limit sees to the slabs alone: what the arena holds has its tables, too. They may take a
+    /// thirty-second more: 256 bytes a slab the map, which is at most a fourth of that, and a few KiB the others.
     private func expectHeld(by arena: SlabArena, within limit: Int, _ location: SourceLocation = #_sourceLocation) {
         let held = arena.statistics.heldBytes
         #expect(held <= limit + limit / 32, "\(held) bytes of \(limit)", sourceLocation: location)

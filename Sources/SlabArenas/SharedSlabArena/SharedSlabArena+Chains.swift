@@ -19,8 +19,8 @@ extension SharedSlabArena {
         link(pointer, to: next, asHandle: false)
     }
 
-    /// The same; a handle may only give a first link where the chunk has another reference: whether it does is looked at
-    /// under the lock, so that of two handles that link at once one traps.
+    /// The same; a handle may only give a first link where the chunk has another reference: whether it does is looked
+    /// at under the lock, so that of two handles that link at once one traps.
     func link(_ pointer: UnsafeRawPointer, to next: UnsafeRawBufferPointer?, asHandle: Bool) {
         let (slab, record) = ownLiveChunk(pointer)
         if let next, let start = next.baseAddress {
@@ -84,11 +84,11 @@ extension SharedSlabArena {
     ///
     /// - Parameters:
     ///   - byteCount: from 0. Traps where it is negative.
-    ///   - chunkSize: bytes of each chunk but the last: from 1 to `slabSize`. Traps below 1; nil is what wastes little, see
-    ///     ``defaultChainChunkSize``.
+    ///   - chunkSize: bytes of each chunk but the last: from 1 to `slabSize`. Traps below 1; nil is what wastes little,
+    ///     see ``defaultChainChunkSize``.
     /// - Returns: the first chunk's buffer, with one reference: releasing it releases all.
-    /// - Throws: ``AllocationError``: `.tooLarge` where `chunkSize` is above `slabSize`, `.outOfMemory` where there is not
-    ///   memory for all of it: what was allocated until then is released.
+    /// - Throws: ``AllocationError``: `.tooLarge` where `chunkSize` is above `slabSize`, `.outOfMemory` where there is
+    ///   not memory for all of it: what was allocated until then is released.
     /// - Complexity: O(chunks).
     public func allocateChain(
         byteCount: Int, chunkSize: Int? = nil

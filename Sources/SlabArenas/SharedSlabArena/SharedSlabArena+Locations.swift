@@ -6,9 +6,9 @@ import AllocatorCore
 extension SharedSlabArena {
     /// The location of a buffer of which the caller has a reference: of a chunk, or of a part of one. It holds none.
     ///
-    /// - Returns: `.nil` for a buffer that is not inside one live chunk of this arena. Of an address of which the caller has
-    ///   no reference this may be asked as long as no other thread gives a slab back meanwhile, by a release or by
-    ///   ``trim()``: the slab's header is read. ``owns(_:)`` may be asked about any address at any time.
+    /// - Returns: `.nil` for a buffer that is not inside one live chunk of this arena. Of an address of which the
+    ///   caller has no reference this may be asked as long as no other thread gives a slab back meanwhile, by a release
+    ///   or by ``trim()``: the slab's header is read. ``owns(_:)`` may be asked about any address at any time.
     /// - Complexity: O(1); takes no lock.
     public func location(of buffer: UnsafeRawBufferPointer) -> SlabLocation {
         guard let pointer = buffer.baseAddress, owns(pointer) else { return .nil }
@@ -84,8 +84,8 @@ extension SharedSlabArena {
         addReference(to: location, onlyIfHeld: false)
     }
 
-    /// The same; where it is asked for, of a chunk of which the location holds a reference, and else nil: whether it does
-    /// is part of the atomic operation, so that a handle that has the only reference keeps it.
+    /// The same; where it is asked for, of a chunk of which the location holds a reference, and else nil: whether it
+    /// does is part of the atomic operation, so that a handle that has the only reference keeps it.
     func addReference(to location: SlabLocation, onlyIfHeld: Bool) -> UnsafeMutableRawBufferPointer? {
         let found = change(location) { state in
             if onlyIfHeld, state & ChunkRecord.heldByLocation == 0 { return nil }

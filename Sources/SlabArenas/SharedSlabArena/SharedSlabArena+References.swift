@@ -37,8 +37,8 @@ extension SharedSlabArena {
         return found
     }
 
-    /// The same, for calls that are not made for every reference: it traps with a message wherever the pointer leads, as
-    /// the set of slabs is asked before the header.
+    /// The same, for calls that are not made for every reference: it traps with a message wherever the pointer leads,
+    /// as the set of slabs is asked before the header.
     func ownLiveChunk(_ pointer: UnsafeRawPointer) -> (slab: SlabReference, record: UnsafeMutablePointer<ChunkRecord>) {
         guard owns(pointer) else { misuse("SharedSlabArena", pointer, "is not of this arena") }
         return liveChunk(pointer)

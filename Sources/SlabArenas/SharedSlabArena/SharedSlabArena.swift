@@ -44,10 +44,10 @@ import ComposableAllocators
 /// where a foreign pointer's header would lie in memory that is not mapped, they end the program by a signal without a
 /// message. Not caught: a pointer to a chunk that was recycled and allocated again, as everywhere.
 ///
-/// **What it has not** of a `SlabArena`: ``SlabItem`` and ``SlabChain``, so that an item larger than a chunk is read and
-/// written by ``segments(of:)``; `tryAllocateChain` and `hasNext`; the automatic mode of rebalancing, in whose place
-/// ``onShortage`` may call ``rebalance(to:policy:limit:moved:)``; a file; and what ``resize(_:byteCount:)`` asks for is not
-/// counted as `bytesRequested`, which stays that of the allocation.
+/// **What it has not** of a `SlabArena`: ``SlabItem`` and ``SlabChain``, so that an item larger than a chunk is read
+/// and written by ``segments(of:)``; `tryAllocateChain` and `hasNext`; the automatic mode of rebalancing, in whose
+/// place ``onShortage`` may call ``rebalance(to:policy:limit:moved:)``; a file; and what ``resize(_:byteCount:)`` asks
+/// for is not counted as `bytesRequested`, which stays that of the allocation.
 ///
 /// Not for use in a child of `fork`. The idea of shards is malloc's arenas'; the rest is `SlabArena`'s.
 public final class SharedSlabArena: @unchecked Sendable {

@@ -151,7 +151,7 @@ extension SlabArena {
             count += classes[index].liveCount
             bytes += classes[index].liveCount * classes[index].chunkSize
         }
-        if count != live || bytes != liveBytes { return "S4: the arena miscounts its live chunks" }
+        if count != live || bytes != liveBytes { return "S6: the arena miscounts its live chunks" }
         if belowPeak < 0 || bytesBelowPeak < 0 { return "S6: more is live than ever was" }
         let account = statistics
         if account.freeBytes < 0 { return "the account: \(account)" }

@@ -229,8 +229,9 @@ extension SlabArena {
         return SlabItem(SlabBuffer(arena: self, adopting: head), count: bytes.byteCount)
     }
 
-    /// An item whose first segment a location holds, with a reference of its own; nil where the location is nil, outlived
-    /// its chunk, or holds no reference: only an item that was stored (``SlabItem/store()``) is served. O(segments).
+    /// An item whose first segment a location holds, with a reference of its own; nil where the location is nil,
+    /// outlived its chunk, or holds no reference: only an item that was stored (``SlabItem/store()``) is served.
+    /// O(segments).
     public func makeItem(at location: SlabLocation) -> SlabItem? {
         guard let head = makeBuffer(at: location) else { return nil }
         return SlabItem(head)
