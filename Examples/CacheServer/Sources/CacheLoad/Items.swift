@@ -27,7 +27,7 @@ struct Item: CustomStringConvertible {
 
     var description: String { "\(number) of \(byteCount) bytes" }
 
-    /// Random bytes, any part of which is some item's value.
+    /// Random bytes, any stretch of which is some item's value.
     private static let pattern: [UInt8] = {
         var random = SplitMix64(seed: 0)
         return (0..<(2 << 20)).map { _ in UInt8(truncatingIfNeeded: random.next()) }

@@ -169,7 +169,7 @@ extension CacheHandler {
         return 0
     }
 
-    /// Takes the next part of a value, and stores the item when it is complete. Returns how much of the input is done
+    /// Takes the next bytes of a value, and stores the item when it is complete. Returns how much of the input is done
     /// with.
     func receive(_ input: UnsafeRawBufferPointer) -> Int {
         var used = 0

@@ -65,11 +65,11 @@ extension CacheStore {
     /// Makes a value of digits and as many spaces as there is room for.
     private func fill(_ item: UnsafeMutableRawBufferPointer, _ head: ItemHead, _ digits: UnsafeRawBufferPointer) {
         var rest = digits
-        forEachPiece(of: item, from: head.valueOffset) { piece in
-            let count = min(rest.count, piece.count)
-            piece.copyMemory(from: UnsafeRawBufferPointer(rebasing: rest[..<count]))
+        forEachPart(of: item, from: head.valueOffset) { part in
+            let count = min(rest.count, part.count)
+            part.copyMemory(from: UnsafeRawBufferPointer(rebasing: rest[..<count]))
             rest = UnsafeRawBufferPointer(rebasing: rest[count...])
-            UnsafeMutableRawBufferPointer(rebasing: piece[count...]).initializeMemory(
+            UnsafeMutableRawBufferPointer(rebasing: part[count...]).initializeMemory(
                 as: UInt8.self, repeating: UInt8(ascii: " "))
         }
     }

@@ -15,18 +15,18 @@ public struct Hit {
     /// Copies the value to where there is room for `valueByteCount` bytes.
     public func copyValue(to target: UnsafeMutableRawPointer) {
         var target = target
-        store.forEachPiece(of: item, from: head.valueOffset) { piece in
-            target.copyMemory(from: piece.baseAddress.unsafelyUnwrapped, byteCount: piece.count)
-            target += piece.count
+        store.forEachPart(of: item, from: head.valueOffset) { part in
+            target.copyMemory(from: part.baseAddress.unsafelyUnwrapped, byteCount: part.count)
+            target += part.count
         }
     }
 
     /// Adds a reference to each part of the value, and hands it to the body: the memory stays as it is until
     /// ``CacheStore/releaseShared(_:)`` is called for it.
     public func shareValue(_ body: (UnsafeMutableRawBufferPointer) -> Void) {
-        store.forEachPiece(of: item, from: head.valueOffset) { piece in
-            store.arena.addReference(piece)
-            body(piece)
+        store.forEachPart(of: item, from: head.valueOffset) { part in
+            store.arena.addReference(part)
+            body(part)
         }
     }
 }

@@ -35,16 +35,16 @@ public struct PendingItem {
     let expiry: UInt32
     let unique: UInt64
     let item: UnsafeMutableRawBufferPointer
-    var writer: PieceWriter
+    var writer: PartWriter
     /// How many bytes of the value are missing.
     public private(set) var missing: Int
 
-    init(_ description: ItemDescription, expiry: UInt32, item: UnsafeMutableRawBufferPointer, _ writer: PieceWriter) {
+    init(_ description: ItemDescription, expiry: UInt32, item: UnsafeMutableRawBufferPointer, _ writer: PartWriter) {
         (mode, unique, missing) = (description.mode, description.unique, description.valueByteCount)
         (self.expiry, self.item, self.writer) = (expiry, item, writer)
     }
 
-    /// Writes the next part of the value: at most `missing` bytes. Needs no lock.
+    /// Writes the next bytes of the value: at most `missing`. Needs no lock.
     public mutating func write(_ bytes: UnsafeRawBufferPointer) {
         writer.write(bytes)
         missing -= bytes.count
@@ -79,9 +79,9 @@ extension CacheStore {
             }
         } else {
             var rest = value
-            forEachPiece(of: item, from: head.valueOffset) { piece in
-                piece.copyMemory(from: UnsafeRawBufferPointer(rebasing: rest[..<piece.count]))
-                rest = UnsafeRawBufferPointer(rebasing: rest[piece.count...])
+            forEachPart(of: item, from: head.valueOffset) { part in
+                part.copyMemory(from: UnsafeRawBufferPointer(rebasing: rest[..<part.count]))
+                rest = UnsafeRawBufferPointer(rebasing: rest[part.count...])
             }
         }
         return enter(item, description.mode, hash, expiry(description.expiry), description.unique)
@@ -95,17 +95,17 @@ extension CacheStore {
             guard let item = allocateItem(description) else {
                 return .failure(StoreFailure(result: outOfMemory(description, hash(description.key))))
             }
-            var pieces: [UnsafeMutableRawBufferPointer] = []
-            pieces.reserveCapacity(description.valueByteCount / pieceSize + 2)
-            forEachPiece(of: item, from: ItemHead(item.baseAddress.unsafelyUnwrapped).valueOffset) { pieces.append($0) }
+            var parts: [UnsafeMutableRawBufferPointer] = []
+            parts.reserveCapacity(description.valueByteCount / partSize + 2)
+            forEachPart(of: item, from: ItemHead(item.baseAddress.unsafelyUnwrapped).valueOffset) { parts.append($0) }
             return .success(
-                PendingItem(description, expiry: expiry(description.expiry), item: item, PieceWriter(pieces)))
+                PendingItem(description, expiry: expiry(description.expiry), item: item, PartWriter(parts)))
         }
     }
 
     /// Enters an item whose value is complete.
     public func finish(_ pending: PendingItem) -> StoreResult {
-        precondition(pending.missing == 0, "a part of the value is missing")
+        precondition(pending.missing == 0, "bytes of the value are missing")
         let hash = hash(ItemHead(pending.item.baseAddress.unsafelyUnwrapped).key)
         return locked { enter(pending.item, pending.mode, hash, pending.expiry, pending.unique) }
     }
@@ -256,13 +256,12 @@ extension CacheStore {
             counters.noMemory += 1
             return .notStored
         }
-        var pieces: [UnsafeMutableRawBufferPointer] = []
-        forEachPiece(of: joined, from: ItemHead(joined.baseAddress.unsafelyUnwrapped).valueOffset) { pieces.append($0) }
-        var writer = PieceWriter(pieces)
-        let parts = isPrepended ? [addition, old.item] : [old.item, addition]
-        for part in parts {
-            let offset = ItemHead(part.baseAddress.unsafelyUnwrapped).valueOffset
-            forEachPiece(of: part, from: offset) { writer.write(UnsafeRawBufferPointer($0)) }
+        var parts: [UnsafeMutableRawBufferPointer] = []
+        forEachPart(of: joined, from: ItemHead(joined.baseAddress.unsafelyUnwrapped).valueOffset) { parts.append($0) }
+        var writer = PartWriter(parts)
+        for source in isPrepended ? [addition, old.item] : [old.item, addition] {
+            let offset = ItemHead(source.baseAddress.unsafelyUnwrapped).valueOffset
+            forEachPart(of: source, from: offset) { writer.write(UnsafeRawBufferPointer($0)) }
         }
         return enterAgain(joined, hash, expiry: expiry) ? .stored : .notStored
     }

@@ -21,8 +21,8 @@ public final class CacheStore: @unchecked Sendable {
     let quota: QuotaAllocator<PageAllocator>
     let indexPages = PageAllocator()
     let hash = KeyHash()
-    /// The bytes of all chunks of a chain but the first.
-    let pieceSize: Int
+    /// The bytes of each part of an item in a chain, but the first.
+    let partSize: Int
     @exclusivity(unchecked) var index: ItemIndex
     @exclusivity(unchecked) var indexBytes = 0
     /// The last number given to a change of a value.
@@ -49,7 +49,7 @@ public final class CacheStore: @unchecked Sendable {
         arena = try SlabArena(
             startChunkSize: configuration.startChunkSize, slabSize: configuration.slabSize,
             growthFactor: configuration.growthFactor, alignment: 8, upstream: quota)
-        pieceSize = CacheStore.pieceSize(arena)
+        partSize = CacheStore.partSize(arena)
         let capacity = configuration.largestItemCount
         let entries = try indexPages.allocate(byteCount: ItemIndex.byteCount(entries: capacity), alignment: 64)
         let buckets = try indexPages.allocate(byteCount: ItemIndex.byteCount(buckets: capacity), alignment: 64)

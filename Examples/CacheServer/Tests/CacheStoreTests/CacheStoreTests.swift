@@ -36,14 +36,14 @@ import Testing
 
     @Test func valuesOfEverySize() throws {
         let client = try StoreClient(megabytes: 32)
-        let pieceSize = client.store.pieceSize
+        let partSize = client.store.partSize
         var sizes = [0, 1, 31, 32, 100, 4095, 4096, 4097, 100_000, 1_000_000]
-        for pieces in 1...3 { sizes += (-40...40).map { pieces * pieceSize + $0 } }
+        for count in 1...3 { sizes += (-40...40).map { count * partSize + $0 } }
         for size in sizes {
             let value = bytes(size, seed: size)
             #expect(client.store("k", value) == .stored)
             #expect(client.get("k")?.value == value)
-            #expect(try client.store("p", value, inPartsOf: 1000) == .stored)
+            #expect(try client.store("p", value, byteCountAtATime: 1000) == .stored)
             #expect(client.get("p")?.value == value)
             #expect(client.store("k", value, mode: .append) == (size * 2 < 1_000_000 ? .stored : .notStored))
             #expect(client.get("k")?.value == (size * 2 < 1_000_000 ? value + value : value))

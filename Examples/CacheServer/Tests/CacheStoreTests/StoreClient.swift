@@ -35,15 +35,15 @@ struct StoreClient {
         store(key, Array(value.utf8), mode: mode, flags: flags, expiry: expiry, unique: unique)
     }
 
-    /// Stores in parts of so many bytes, as they come from a client.
-    func store(_ key: String, _ value: [UInt8], inPartsOf partByteCount: Int) throws -> StoreResult {
+    /// Stores so many bytes at a time, as they come from a client.
+    func store(_ key: String, _ value: [UInt8], byteCountAtATime step: Int) throws -> StoreResult {
         try withKey(key) { key in
             var pending = try store.begin(ItemDescription(mode: .set, key: key, valueByteCount: value.count)).get()
             value.withUnsafeBytes { bytes in
                 var rest = bytes[...]
                 while !rest.isEmpty {
-                    pending.write(UnsafeRawBufferPointer(rebasing: rest.prefix(partByteCount)))
-                    rest = rest.dropFirst(partByteCount)
+                    pending.write(UnsafeRawBufferPointer(rebasing: rest.prefix(step)))
+                    rest = rest.dropFirst(step)
                 }
             }
             return store.finish(pending)
@@ -90,7 +90,7 @@ struct StoreClient {
     func number(_ name: String) -> Int? { store.statistics().first { $0.name == name }.flatMap { Int($0.value) } }
 }
 
-/// Random bytes, of which every value is a part.
+/// Random bytes, of which every value is a stretch.
 private let pattern: [UInt8] = {
     var random = SplitMix64(state: 1)
     let words = (0..<200_000).map { _ in random.next() }
