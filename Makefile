@@ -7,7 +7,7 @@ DESTDIR ?=
 # The tool runs where no Swift toolchain is.
 TOOL_FLAGS = --static-swift-stdlib --scratch-path .build/tool -Xlinker -s
 SWIFT ?= swift
-SOURCES = Package.swift Sources Tests Snippets Benchmarks/Package.swift Benchmarks/Sources Examples/Comparison.swift $(wildcard Examples/*/Package.swift) $(wildcard Examples/*/Sources)
+SOURCES = Package.swift Sources Tests Snippets Benchmarks/Package.swift Benchmarks/Sources Examples/Comparison.swift $(wildcard Examples/*/Package.swift) $(wildcard Examples/*/Sources) $(wildcard Examples/*/Tests)
 export SWIFT
 
 .PHONY: help needs-swift all lib tool demo test test-heap test-allocators examples sanitize bench bench-allocators bench-slabs bench-cache check format lint disassembly instructions install uninstall clean
