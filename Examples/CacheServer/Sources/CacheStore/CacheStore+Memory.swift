@@ -67,7 +67,7 @@ extension CacheStore {
     // MARK: - Crawling
 
     /// Looks at two entries for each item that is stored, and frees those that are dead: so that what nobody asks for
-    /// again does not stay until it is evicted.
+    /// again does not stay until it is evicted. Those that live get no older than can be told (X4).
     func crawl() {
         for _ in 0..<2 {
             crawled += 1
@@ -75,6 +75,7 @@ extension CacheStore {
             let number = UInt32(crawled)
             let entry = index[number]
             guard crawled < index.used, !entry.pointee.location.isNil else { continue }
+            index.limitAge(number)
             let expiry = entry.pointee.expiry
             if expiry != 0 && expiry <= now {
                 remove(number, hash(of: number))

@@ -11,6 +11,10 @@
 // X2. Entry 0 is nobody's: as a number it means none.
 // X3. Entries from `used` on, and buckets from `bucketCount` on, have never been touched.
 //
+// X4. Uses are counted modulo 2^32, half a day at 100,000 a second. So that what was not used for longer does not look new,
+//     `limitAge` makes it 2^31 uses old, on and on; the crawler calls it for every entry in turn, two for each item that is
+//     stored. What escapes it: 2^31 uses while fewer items are stored than half of those that are there.
+//
 // Cost: a look-up reads a bucket and 1.5 entries on average. Thread-safety: none, the store's lock.
 
 import Mallow
@@ -21,7 +25,7 @@ struct ItemEntry: BitwiseCopyable {
     var nextInBucket: UInt32
     var newer: UInt32
     var older: UInt32
-    /// The count of uses when it was used last.
+    /// The count of uses when it was used last, modulo 2^32 (X4).
     var lastUse: UInt32
     /// Bits 0-26: when it expires, on the store's clock: 0 is never, as is what is more than four years after the start.
     /// Bits 27-31: its group.
@@ -87,7 +91,7 @@ struct ItemIndex {
     /// A group's items in the order of their last use.
     private let orders: UnsafeMutablePointer<UseOrder>
     private let weights: UnsafeMutablePointer<Double>
-    private var uses: UInt32 = 0
+    var uses: UInt32 = 0
 
     static var groupCount: Int { 24 }
 
@@ -209,6 +213,13 @@ struct ItemIndex {
             uses &+= 1
             self[number].pointee.lastUse = uses
         }
+    }
+
+    /// Keeps an item's time without use within what `lastUse` can tell (X4).
+    @inline(__always)
+    func limitAge(_ number: UInt32) {
+        let oldest: UInt32 = 1 << 31
+        if uses &- self[number].pointee.lastUse > oldest { self[number].pointee.lastUse = uses &- oldest }
     }
 
     /// Enters an entry's item anew, which has another size from now on.

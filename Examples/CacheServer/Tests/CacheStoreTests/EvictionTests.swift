@@ -27,6 +27,20 @@ import Testing
         try client.store.close()
     }
 
+    /// Uses are counted modulo 2^32: what was used last so many uses ago must not look as if it were new.
+    @Test func whatIsOlderThanTheCountOfUses() throws {
+        let client = try StoreClient(megabytes: 8)
+        client.store("old", bytes(1000, seed: 1))
+        client.store.index.uses &+= 3 << 30
+        for number in 0..<4 { client.store("later\(number)", bytes(20, seed: number)) }
+        client.store.index.uses &+= 1 << 30
+        #expect(client.store.index.groupToEvict() == ItemIndex.group(byteCount: 1000))
+        #expect(client.store.locked { client.store.evict() })
+        #expect(client.get("old") == nil)
+        #expect(client.get("later0") != nil)
+        try client.store.close()
+    }
+
     /// Sizes that shift from small to large and back, references in flight all the while.
     @Test(arguments: [1, 2, 3]) func shiftingSizes(seed: Int) throws {
         let client = try StoreClient(megabytes: 8)
