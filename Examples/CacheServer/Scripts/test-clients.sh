@@ -65,8 +65,8 @@ declare -A scripts=(
     [pymemcache]="$python $clients/pymemcache_client.py"
     [libmemcached-tools]="bash $clients/tools.sh"
 )
-# Behind the others, so that these count.
-declare -A more_options=([protocol-2m]="-I 2m -f 2 -t 2")
+# Behind the others, so that these count; by the long names, which are the same for both.
+declare -A more_options=([protocol-2m]="--max-item-size=2m --slab-growth-factor=2 --threads=2")
 names=(protocol protocol-2m pymemcache libmemcached-tools)
 talks=()
 for name in "${names[@]}"; do

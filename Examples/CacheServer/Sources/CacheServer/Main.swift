@@ -11,21 +11,28 @@ struct Main: ParsableCommand {
         commandName: "CacheServer",
         abstract: "An in-memory cache with the memcached text protocol, its items in a slab arena of Mallow.")
 
-    @Option(name: .short, help: "TCP port to listen on.")
+    // The long names are memcached's.
+    @Option(name: .shortAndLong, help: "TCP port to listen on.")
     var port = 11211
-    @Option(name: .customShort("l"), help: "Address to listen on; 0.0.0.0 for all.")
+    @Option(name: [.customShort("l"), .customLong("listen")], help: "Address to listen on; 0.0.0.0 for all.")
     var address = "127.0.0.1"
-    @Option(name: .customShort("m"), help: "Memory for items and their index, in megabytes.")
+    @Option(
+        name: [.customShort("m"), .customLong("memory-limit")],
+        help: "Memory for items and their index, in megabytes.")
     var megabytes = 64
-    @Option(name: .short, help: "Threads that serve connections.")
+    @Option(name: .shortAndLong, help: "Threads that serve connections.")
     var threads = 4
-    @Option(name: .customShort("I"), help: "The largest item, in bytes or with a suffix k or m: 1k to 8m.")
+    @Option(
+        name: [.customShort("I"), .customLong("max-item-size")],
+        help: "The largest item, in bytes or with a suffix k or m: 1k to 8m.")
     var largestItem = "1m"
-    @Option(name: [.customShort("f"), .long], help: "By how much chunk sizes grow from class to class.")
+    @Option(
+        name: [.customShort("f"), .customLong("slab-growth-factor"), .customLong("growth-factor")],
+        help: "By how much chunk sizes grow from class to class.")
     var growthFactor = CacheConfiguration().growthFactor
-    @Option(name: .short, help: "The most connections at a time.")
+    @Option(name: [.customShort("c"), .customLong("conn-limit")], help: "The most connections at a time.")
     var connections = 1024
-    @Flag(name: .short, help: "Say on standard error what is listened on.")
+    @Flag(name: .shortAndLong, help: "Say on standard error what is listened on.")
     var verbose: Int
 
     static func main() {
