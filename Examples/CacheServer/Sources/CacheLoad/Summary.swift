@@ -26,7 +26,7 @@ struct Measurement {
             switch self {
             case .cpu: ("at most 1.4", { $0 <= 1.4 })
             case .items: ("at least 1.05", { $0 >= 1.05 })
-            case .hits: ("at least 1.00", { $0 >= 0.995 })
+            case .hits: ("at least 1.00", { $0 >= 1.00 })
             default: nil
             }
         }
@@ -85,7 +85,7 @@ struct Summary: ParsableCommand {
                     let ratio = second / first
                     // The first half is warming up: only the second has a target.
                     let target = title.contains("first half") ? nil : kind.target
-                    print("  " + decimals(ratio, 2) + (target.map { $0.isMet(ratio) ? "" : "  missed" } ?? ""))
+                    print("  " + decimals(ratio, 3) + (target.map { $0.isMet(ratio) ? "" : "  missed" } ?? ""))
                 } else {
                     print("  -")
                 }
