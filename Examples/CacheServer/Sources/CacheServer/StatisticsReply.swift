@@ -44,7 +44,7 @@ extension Server {
         func time(_ value: timeval) -> String { String(format: "%d.%06d", Int(value.tv_sec), Int(value.tv_usec)) }
         var lines: [(name: String, value: String)] = [
             ("pid", "\(ProcessInfo.processInfo.processIdentifier)"), ("uptime", "\(seconds)"),
-            ("time", "\(Int(Date().timeIntervalSince1970))"), ("version", "1.6.18"), ("pointer_size", "64"),
+            ("time", "\(Int(Date().timeIntervalSince1970))"), ("version", Reply.versionName), ("pointer_size", "64"),
             ("rusage_user", time(usage.ru_utime)), ("rusage_system", time(usage.ru_stime)),
             ("max_connections", "\(options.connections)"),
             ("curr_connections", "\(connections.load(ordering: .relaxed))"),
