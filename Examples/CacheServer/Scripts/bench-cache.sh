@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # What `make bench-cache` runs: the cache server beside Debian's memcached, in one run, in turn, with the same client,
 # threads and memory limit. Prints a table of medians and ratios beside the targets; a missed target is no error. About
-# ten minutes. Installs what is missing.
+# eight minutes once it is built, six of them the shift. Installs what is missing.
 #
-#     Examples/CacheServer/Scripts/bench-cache.sh [SERVER COMMAND…]
+#     Examples/CacheServer/Scripts/bench-cache.sh [--quick] [SERVER COMMAND…]
 #
+# --quick is one round of each, in three minutes: too few to conclude from.
 # The command gets `-l 127.0.0.1 -p PORT -m 64 -t 4` behind it; without one, CacheServer is built and run. Environment:
 #   ROUNDS=5           rounds of the requests
 #   HELD_ROUNDS=3      rounds of the items held
@@ -17,6 +18,14 @@ package=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=servers.sh
 . "$package/Scripts/servers.sh"
 "$package/Scripts/install-cache-packages.sh" >&2
+
+default_rounds=5 default_other_rounds=3
+if [[ ${1:-} == --quick ]]; then
+    default_rounds=1 default_other_rounds=1
+    shift
+fi
+request_rounds=${ROUNDS:-$default_rounds} held_rounds=${HELD_ROUNDS:-$default_other_rounds}
+shift_rounds=${SHIFT_ROUNDS:-$default_other_rounds} shift_seconds=${SHIFT_SECONDS:-60}
 
 swift=${SWIFT:-swift}
 "$swift" build -c release --package-path "$package" --product CacheLoad >&2
@@ -61,7 +70,7 @@ measure_requests() {
 # A server of its own for each mix: what is held must not depend on what was.
 measure_wide() { load fill --port "$1" --pid "$2" --mix wide --memory $memory; }
 measure_small() { load fill --port "$1" --pid "$2" --mix small --memory $memory; }
-measure_shift() { load shift --port "$1" --pid "$2" --memory $memory --seconds "${SHIFT_SECONDS:-60}"; }
+measure_shift() { load shift --port "$1" --pid "$2" --memory $memory --seconds "$shift_seconds"; }
 
 # Each round begins with the other server.
 rounds() {
@@ -69,19 +78,19 @@ rounds() {
     for ((round = 1; round <= $1; round++)); do
         for side in "${order[@]}"; do with_server "$side" "$measure"; done
         order=("${order[1]}" "${order[0]}")
-        echo "$measure: round $round of $1" >&2
+        echo "$measure: round $round of $1, $SECONDS seconds since the start" >&2
     done
 }
 
-rounds "${ROUNDS:-5}" measure_requests
-rounds "${HELD_ROUNDS:-3}" measure_wide
-rounds "${HELD_ROUNDS:-3}" measure_small
-rounds "${SHIFT_ROUNDS:-3}" measure_shift
+rounds "$request_rounds" measure_requests
+rounds "$held_rounds" measure_wide
+rounds "$held_rounds" measure_small
+rounds "$shift_rounds" measure_shift
 if [[ -n ${RAW:-} ]]; then cp "$work/results" "$RAW"; fi
 
 echo "machine: $(nproc) processors, $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), Linux $(uname -r)"
 echo "memcached: $(memcached --version), libevent's; server: ${ours[*]}"
 echo "client: CacheLoad, 1 thread, 8 connections; $("$swift" --version 2>/dev/null | head -n 1)"
-echo "both: -m $memory -t $threads; rounds: ${ROUNDS:-5} of requests (no pipelining unless it says so)," \
-    "${HELD_ROUNDS:-3} of items held, ${SHIFT_ROUNDS:-3} of the shift (${SHIFT_SECONDS:-60} s)"
+echo "both: -m $memory -t $threads; rounds: $request_rounds of requests (no pipelining unless it says so)," \
+    "$held_rounds of items held, $shift_rounds of the shift ($shift_seconds s)"
 load summary <"$work/results"
