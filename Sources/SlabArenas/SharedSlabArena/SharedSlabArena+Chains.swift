@@ -23,6 +23,8 @@ extension SharedSlabArena {
     /// at under the lock, so that of two handles that link at once one traps.
     func link(_ pointer: UnsafeRawPointer, to next: UnsafeRawBufferPointer?, asHandle: Bool) {
         let (slab, record) = ownLiveChunk(pointer)
+        // A buffer that is nowhere ends the chain.
+        let next = next?.baseAddress == nil ? nil : next
         if let next, let start = next.baseAddress {
             let target = ownLiveChunk(start)
             if target.record == record { misuse("SharedSlabArena", pointer, "is linked to itself") }
@@ -100,9 +102,6 @@ extension SharedSlabArena {
         let head = try allocateChunk(byteCount: min(byteCount, chunkSize))
         var last = head
         var left = byteCount - head.count
-        var links = 0
-        // All of them at once, since counting takes a shard's lock.
-        defer { if links > 0 { ownShard.withLock { $0.counters.chainWrites += links } } }
         while left > 0 {
             let next: UnsafeMutableRawBufferPointer
             do throws(AllocationError) {
@@ -111,9 +110,12 @@ extension SharedSlabArena {
                 release(head)
                 throw error
             }
-            // Nobody else has the record yet; the link takes over the reference.
-            chunk(last.baseAddress.unsafelyUnwrapped).record.setLink(UnsafeRawBufferPointer(next))
-            links += 1
+            // The link takes over the reference. P5: who visits live chunks may follow the chain already.
+            let (slab, record) = chunk(last.baseAddress.unsafelyUnwrapped)
+            shard(of: slab).withLock { core in
+                record.setLink(UnsafeRawBufferPointer(next))
+                core.counters.chainWrites += 1
+            }
             left -= next.count
             last = next
         }

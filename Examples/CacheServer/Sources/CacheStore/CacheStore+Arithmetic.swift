@@ -24,11 +24,9 @@ extension CacheStore {
             }
             index.use(found.number)
             let head = ItemHead(found.item.baseAddress.unsafelyUnwrapped)
-            // A number lies in the first part of a value, whatever white space follows it.
-            let digits = UnsafeRawBufferPointer(
-                start: head.base + head.valueOffset,
-                count: min(head.valueByteCount, found.item.count - head.valueOffset))
-            guard let old = Decimal.unsigned(digits) else { return .notANumber }
+            // A value in several parts is none, as in memcached: its first part may end where a number does.
+            let digits = UnsafeRawBufferPointer(start: head.base + head.valueOffset, count: head.valueByteCount)
+            guard found.item.count == head.byteCount, let old = Decimal.unsigned(digits) else { return .notANumber }
             let new = isSubtracted ? (old > delta ? old - delta : 0) : old &+ delta
             guard write(new, over: found, head, hash) else { return .outOfMemory }
             if isSubtracted { counters.decrementHits += 1 } else { counters.incrementHits += 1 }

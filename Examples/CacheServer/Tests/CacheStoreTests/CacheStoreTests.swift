@@ -82,6 +82,11 @@ import Testing
         client.store("n", "x")
         guard case .notANumber = client.change("n", by: 1) else { throw Unexpected() }
         guard case .notFound = client.change("m", by: 1) else { throw Unexpected() }
+        // Where a value is in several parts, the first may end where the digits do.
+        for count in stride(from: 10_000, to: 19_000, by: 7) {
+            client.store("long", "7" + String(repeating: "x", count: count))
+            guard case .notANumber = client.change("long", by: 1) else { throw Unexpected() }
+        }
         // While a reply shares it, a value must not change.
         client.store("s", "41" + String(repeating: " ", count: 5000))
         let parts = client.share("s")
