@@ -1,9 +1,10 @@
 // swift-tools-version: 6.2
 // The benchmarks of Mallow, a package of its own so that users of Mallow never resolve or build them.
 // `MallocWorkloads` (C) runs one workload under whatever malloc is preloaded; `malloc-bench` (Swift) runs them all
-// under every malloc it finds and compares. `allocator-bench` (Swift) compares the allocators that programs compose with
-// malloc, std::pmr and Boost.Pool (`AllocatorRivals`, C++), all in one program; `slab-bench` does the same with slab arenas
-// and with what else counts references (`SlabRivals`, C++, and SwiftNIO). What both share is `BenchSupport`.
+// under every malloc it finds and compares. `allocator-bench` (Swift) compares the allocators that programs compose
+// with malloc, std::pmr and Boost.Pool (`AllocatorRivals`, C++), all in one program; `slab-bench` does the same with
+// slab arenas and with what else counts references (`SlabRivals`, C++, and SwiftNIO). What both share is
+// `BenchSupport`.
 
 import PackageDescription
 

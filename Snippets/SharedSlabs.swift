@@ -1,5 +1,5 @@
-// A cache's values in a slab arena that all tasks share: the index holds locations, and a reader takes a reference for as
-// long as it reads. What was removed meanwhile is found out.
+// A cache's values in a slab arena that all tasks share: the index holds locations, and a reader takes a reference for
+// as long as it reads. What was removed meanwhile is found out.
 
 import Mallow
 

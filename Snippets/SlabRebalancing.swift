@@ -10,8 +10,8 @@ let arena = try SlabArena(startChunkSize: 1024, slabSize: 65536, growthFactor: 2
 var items: [Int: SlabLocation] = [:]
 var oldest = 0
 
-// The oldest item goes when memory is short. A free chunk among live ones is of no use for larger items: so what lives on
-// a slab may move to others of its size, at most so many chunks a second.
+// The oldest item goes when memory is short. A free chunk among live ones is of no use for larger items: so what lives
+// on a slab may move to others of its size, at most so many chunks a second.
 arena.automaticRebalancing = SlabAutomaticRebalancing(movesPerSecond: 100_000, burst: 10_000)
 arena.onMove = { old, new in
     let key = arena.buffer(at: new)!.load(as: Int.self)

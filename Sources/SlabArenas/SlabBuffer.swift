@@ -16,9 +16,9 @@ public import AllocatorCore
 /// A buffer in a ``SlabArena`` that owns one reference of its chunk, and releases it when it ends.
 ///
 /// The safe face of the arena: the compiler sees to it that the handle has one owner, that no span outlives it, and
-/// that nothing reads through it what is being written through it. A second reference is made explicitly, by ``duplicate()``
-/// or ``slice(_:)``. Several handles may share a chunk and read it; writing asks for the only reference, and traps
-/// otherwise (``copy()`` is the way out). The arena lives for as long as one of its handles does.
+/// that nothing reads through it what is being written through it. A second reference is made explicitly, by
+/// ``duplicate()`` or ``slice(_:)``. Several handles may share a chunk and read it; writing asks for the only
+/// reference, and traps otherwise (``copy()`` is the way out). The arena lives for as long as one of its handles does.
 ///
 /// What the compiler does not see: what the raw face does with the same chunk. A reference that a handle owns must not
 /// be released by the arena's own calls, nor by ``SlabArena/freeAll()``. The memory of a new chunk holds what it held

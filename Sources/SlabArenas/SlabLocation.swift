@@ -1,5 +1,5 @@
-// A name for a chunk or a part of one that is no pointer: 16 bytes, which can be kept for as long as one likes, written to
-// a file, sent elsewhere. Invariant: L1. the nil location is all zeros, and no other has generation 0.
+// A name for a chunk or a part of one that is no pointer: 16 bytes, which can be kept for as long as one likes, written
+// to a file, sent elsewhere. Invariant: L1. the nil location is all zeros, and no other has generation 0.
 
 /// Stands for a chunk of a ``SlabArena``, or for a slice of one, without a pointer and without a reference.
 ///

@@ -6,8 +6,8 @@
 //
 // The comment is on the line of the diagnostic, or alone on lines above it. Every one must be met by an error, and
 // every error must be named by one. The compiler finds wrong types first and stops there, before it looks at ownership
-// and lifetimes: a file has errors of one sort. Accepted/*.swift must compile without a warning. Both folders are looked
-// for in each target's tests.
+// and lifetimes: a file has errors of one sort. Accepted/*.swift must compile without a warning. Both folders are
+// looked for in each target's tests.
 
 import Foundation
 import Testing

@@ -295,7 +295,8 @@ import Testing
             #expect(helped.buffer.baseAddress == chunks[3].buffer.baseAddress)
             #expect(second { arena.tryAllocateChunk(byteCount: 1000) == nil })
             #expect(second { arena.release(helped.buffer) })
-            // All of the first's are empty now, some kept as a current slab: they go back, for another class of the second.
+            // All of the first's are empty now, some kept as a current slab: they go back, for another class of the
+            // second.
             for index in [0, 1, 2, 4, 5, 6, 7] { arena.release(chunks[index].buffer) }
             let whole = second {
                 (0..<2).map { _ in SharedChunk(buffer: try! arena.allocateChunk(byteCount: 4096), id: 0) }

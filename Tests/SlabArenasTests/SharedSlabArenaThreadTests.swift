@@ -1,5 +1,5 @@
-// Threads on one arena: what they do is checked beside counts of their own, and contents tell which life of a chunk they
-// are of. For the thread sanitizer too.
+// Threads on one arena: what they do is checked beside counts of their own, and contents tell which life of a chunk
+// they are of. For the thread sanitizer too.
 
 import AllocatorTestKit
 import Foundation

@@ -173,8 +173,8 @@ private final class Cache {
             let moves = statistics.chunksMoved - before.moves
             let slabs = cache.slabsLeft - before.slabs
             #expect(cache.evictions > before.evicted)
-            // A slab is emptied as soon as it can be: that is while nearly all of its chunks are live, and not only when
-            // evictions have nearly emptied it.
+            // A slab is emptied as soon as it can be: that is while nearly all of its chunks are live, and not only
+            // when evictions have nearly emptied it.
             if slabs > 0 { #expect(moves / slabs > 65536 / size / 3) }
             print(
                 "shift to \(size) bytes: \(cache.count) items, \(statistics.slabs) slabs, \(slabs) emptied by \(moves)",

@@ -183,7 +183,8 @@ import Testing
         try arena.close()
     }
 
-    /// Upstream fails at each n-th request, or by chance: what is live stays as it is, what was refused is served later.
+    /// Upstream fails at each n-th request, or by chance: what is live stays as it is, what was refused is served
+    /// later.
     @Test(arguments: 0..<12)
     func nothingIsLostWhateverFails(number: Int) throws {
         let plan: FailurePlan = number < 8 ? .request(number + 1, count: 3) : .probability(0.3, seed: UInt64(number))

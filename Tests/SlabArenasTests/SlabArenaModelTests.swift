@@ -1,5 +1,6 @@
-// Random operations on a slab arena beside a model, for many factors, start sizes, delays and upstreams: after each step
-// every invariant holds, and the references are the model's; often, all of the account and of the contents is compared.
+// Random operations on a slab arena beside a model, for many factors, start sizes, delays and upstreams: after each
+// step every invariant holds, and the references are the model's; often, all of the account and of the contents is
+// compared.
 
 import AllocatorTestKit
 import Mallow

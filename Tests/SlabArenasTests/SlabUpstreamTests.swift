@@ -13,8 +13,8 @@ import Testing
         UnsafeMutableRawPointer(bitPattern: UInt(bitPattern: pointer) & arena.baseMask)!
     }
 
-    /// A slab of 4112 bytes is aligned to 8192, and its block ends before the next multiple of that: what follows may be
-    /// anybody's.
+    /// A slab of 4112 bytes is aligned to 8192, and its block ends before the next multiple of that: what follows may
+    /// be anybody's.
     @Test func whatLiesBehindASlabIsForeign() throws {
         let arena = try SlabArena(startChunkSize: 1024, slabSize: 4112, growthFactor: 2, upstream: SystemAllocator())
         let chunk = try arena.allocateChunk(byteCount: 1000)

@@ -1,5 +1,5 @@
-// slab-bench: Mallow's slab arenas beside malloc with a count, std::shared_ptr and SwiftNIO's ByteBuffer, in one program
-// and in turn.
+// slab-bench: Mallow's slab arenas beside malloc with a count, std::shared_ptr and SwiftNIO's ByteBuffer, in one
+// program and in turn.
 
 import ArgumentParser
 import BenchSupport

@@ -7,7 +7,8 @@ import SlabRivals
 
 // MARK: - Chains
 
-/// A chain that is built at its end, each chunk linked and its first reference released: the next chunk's is the link's.
+/// A chain that is built at its end, each chunk linked and its first reference released: the next chunk's is the
+/// link's.
 @inline(never)
 func chain(_ arena: SlabArena, _ input: Input) throws -> UInt64 {
     let size = Int(SLAB_BLOCK_SIZE)

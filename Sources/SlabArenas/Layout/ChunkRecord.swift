@@ -2,9 +2,9 @@
 //
 // R1. The state's lowest 32 bits are the references. 0: the chunk is free, or retired.
 // R2. Bit 32 is set where one of the references is a location's, which lets the chunk move (`store`).
-// R3. The 31 bits above are the generation: from 1 up, one more each time the chunk is recycled. No two lives of a place
-//     in memory, under one slab number, share a generation; a chunk that has reached `lastGeneration` is never on the
-//     free list again (it is retired).
+// R3. The 31 bits above are the generation: from 1 up, one more each time the chunk is recycled. No two lives of a
+//     place in memory, under one slab number, share a generation; a chunk that has reached `lastGeneration` is never on
+//     the free list again (it is retired).
 // R4. Of a live chunk, `linkSlab` is `noSlab`, or the link is to a live chunk, one of whose references it is. Of a free
 //     one, `linkSlab` is `noSlab`, and `linkPosition` is the index of the next free chunk, or `noChunk`.
 

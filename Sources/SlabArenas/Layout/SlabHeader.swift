@@ -8,12 +8,13 @@
 // by adding, the chunk's index by a multiplication with a reciprocal, the record by the index. `slabSize` bytes are the
 // chunks' own: a chunk of exactly that size fits.
 //
-// H1. A chunk is carved (index below `carved`) or has never been used; only the records of carved chunks are meaningful.
+// H1. A chunk is carved (index below `carved`) or has never been used; only the records of carved chunks are
+//     meaningful.
 // H2. The free list, from `freeHead` through the records' `linkPosition`, holds every carved chunk without references
 //     that isn't retired, once.
 // H3. live + retired + the length of the free list == carved.
-// H4. While a chunk of the slab is live, the sizes, the number and the owner stay as they are, and `carved` only grows, by
-//     atomic stores: of a shared arena's slab they are read without a lock.
+// H4. While a chunk of the slab is live, the sizes, the number and the owner stay as they are, and `carved` only grows,
+//     by atomic stores: of a shared arena's slab they are read without a lock.
 
 public import Synchronization
 

@@ -1,12 +1,13 @@
-// From an address to what leads to its chunk, for most slabs: an entry for each place where a slab could begin, from the
-// lowest one on.
+// From an address to what leads to its chunk, for most slabs: an entry for each place where a slab could begin, from
+// the lowest one on.
 //
 //     | entry | 0 | 0 | entry | …      place 0 is at `low`, each next one a slab's alignment above
 //
-// Slabs that come from one upstream mostly lie close together, and then a subtraction, a shift and a load find the entry,
-// and no slab's header is read: those all begin at the same distance from a power of two, so that the processor's caches
-// keep few of them at a time. Where slabs lie far apart, the map stays small: it has at most 16 places a slab, and what
-// lies elsewhere is in the arena's hash table alone. Cost: O(1); a map that grows is copied. Thread-safety: none.
+// Slabs that come from one upstream mostly lie close together, and then a subtraction, a shift and a load find the
+// entry, and no slab's header is read: those all begin at the same distance from a power of two, so that the
+// processor's caches keep few of them at a time. Where slabs lie far apart, the map stays small: it has at most 16
+// places a slab, and what lies elsewhere is in the arena's hash table alone. Cost: O(1); a map that grows is copied.
+// Thread-safety: none.
 
 import AllocatorCore
 

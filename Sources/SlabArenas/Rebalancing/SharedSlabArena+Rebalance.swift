@@ -1,28 +1,29 @@
 // Rebalancing for many threads: shard by shard, each under its lock, and what moved is told with no lock held.
 //
-// A chunk that is moved has one reference, a location's, and locations are resolved under the lock of their shard: nobody
-// else comes to it meanwhile. Between the move and the callback its old location is stale, and only the callback learns
-// the new one. One thread rebalances at a time, its callbacks included, so that no chunk moves again before its first
-// move was told.
+// A chunk that is moved has one reference, a location's, and locations are resolved under the lock of their shard:
+// nobody else comes to it meanwhile. Between the move and the callback its old location is stale, and only the callback
+// learns the new one. One thread rebalances at a time, its callbacks included, so that no chunk moves again before its
+// first move was told.
 
 extension SharedSlabArena {
     /// Empties slabs by moving the chunks on them, so that memory goes to another class, or back to upstream: as
-    /// ``SlabArena/rebalance(to:policy:limit:moved:)`` does, in one shard after the other, beginning with this thread's.
+    /// ``SlabArena/rebalance(to:policy:limit:moved:)`` does, in one shard after the other, beginning with this
+    /// thread's.
     ///
-    /// The callback is called for each chunk after a shard is done, on this thread and with no lock of the arena held: it
-    /// may call everything of the arena. Until it has entered the new location, other threads find the old one stale: to
-    /// a look-up the item is missing, and ``take(_:)`` takes nothing. So where the callback finds that nobody has the old
-    /// location any more, since the item was removed meanwhile, it releases the chunk at the new one.
+    /// The callback is called for each chunk after a shard is done, on this thread and with no lock of the arena held:
+    /// it may call everything of the arena. Until it has entered the new location, other threads find the old one
+    /// stale: to a look-up the item is missing, and ``take(_:)`` takes nothing. So where the callback finds that nobody
+    /// has the old location any more, since the item was removed meanwhile, it releases the chunk at the new one.
     ///
     /// - Parameters:
-    ///   - byteCount: a request's bytes: the class that gets one slab, of another class of the same shard. Nil: every slab
-    ///     that can be emptied is, and goes back to upstream. Traps where it is negative or above `slabSize`.
+    ///   - byteCount: a request's bytes: the class that gets one slab, of another class of the same shard. Nil: every
+    ///     slab that can be emptied is, and goes back to upstream. Traps where it is negative or above `slabSize`.
     ///   - policy: which slab of a shard is emptied first.
     ///   - limit: the most chunks that are moved.
     ///   - moved: called with a chunk's old and new location.
     /// - Returns: what was done: nothing where another thread does this at the moment, or the callback asks for it.
-    /// - Complexity: for each slab that is emptied, O(slabs of the shard) and the bytes of the chunks that are moved, under
-    ///   the shard's lock. Takes memory for the locations.
+    /// - Complexity: for each slab that is emptied, O(slabs of the shard) and the bytes of the chunks that are moved,
+    ///   under the shard's lock. Takes memory for the locations.
     @discardableResult
     public func rebalance(
         to byteCount: Int? = nil, policy: SlabRebalancePolicy = .emptiest, limit: Int = .max,
@@ -59,8 +60,8 @@ extension SharedSlabArena {
         return sum
     }
 
-    /// The location of a whole chunk, as far as it was asked for, from the location of any part of it: what the callback
-    /// of rebalancing reports.
+    /// The location of a whole chunk, as far as it was asked for, from the location of any part of it: what the
+    /// callback of rebalancing reports.
     ///
     /// - Returns: `.nil` where the location is nil or outlived its chunk. O(1), under the lock of the location's shard.
     public func chunkLocation(of location: SlabLocation) -> SlabLocation {

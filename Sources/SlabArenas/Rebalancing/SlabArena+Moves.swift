@@ -82,7 +82,8 @@ extension SlabArena {
         target.pointee.freeHead = new.pointee.linkPosition
         target.pointee.account += SlabHeader.account(ofChunk: Int(old.pointee.requested))
         if target.pointee.liveWhenPinned != 0 { target.pointee.liveWhenPinned += 1 }
-        // Its own generation, and the old one's reference, which the location holds. R4: the link's reference goes along.
+        // Its own generation, and the old one's reference, which the location holds. R4: the link's reference goes
+        // along.
         new.pointee = ChunkRecord(
             state: new.pointee.state | ChunkRecord.heldByLocation | 1, linkSlab: old.pointee.linkSlab,
             linkPosition: old.pointee.linkPosition, linkCount: old.pointee.linkCount,

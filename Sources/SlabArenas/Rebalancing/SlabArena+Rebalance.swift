@@ -1,7 +1,7 @@
 // Slabs that are emptied by moving what lives on them, for the class that needs them or for upstream.
 //
-// A slab is emptied whole or not begun: which one can be is known before the first move (SlabArena+Sources.swift), and a
-// move takes no memory. Every invariant holds whenever the callback runs: a slab that is being emptied is an ordinary
+// A slab is emptied whole or not begun: which one can be is known before the first move (SlabArena+Sources.swift), and
+// a move takes no memory. Every invariant holds whenever the callback runs: a slab that is being emptied is an ordinary
 // one with room, so that it stays usable where the callback gets in the way.
 //
 // Cost: for each slab that is emptied, a look at the header of every slab of the classes that could give one, and the
@@ -11,20 +11,20 @@ extension SlabArena {
     /// Empties slabs by moving the chunks on them, so that memory goes to another class, or back to upstream.
     ///
     /// For programs whose mix of sizes has changed: slabs full of holes are then of a class that nobody asks for. Only
-    /// chunks move that have one reference, held by a location (``store(_:)``), and which no chain leads to; a chunk that
-    /// begins a chain takes its link along. A slab with another live chunk stays as it is, and so does one whose chunks
-    /// the rest of its class has no room for. Slabs without a live chunk that no class was promised by
+    /// chunks move that have one reference, held by a location (``store(_:)``), and which no chain leads to; a chunk
+    /// that begins a chain takes its link along. A slab with another live chunk stays as it is, and so does one whose
+    /// chunks the rest of its class has no room for. Slabs without a live chunk that no class was promised by
     /// ``prefill(byteCount:chunkCount:)`` are handed over first, without a move.
     ///
-    /// The callback is called for each chunk, when it has been moved. Both locations are of the bytes that the chunk was
-    /// asked for, from its start: those that `store` gave for a buffer of ``allocateChunk(byteCount:)``. The old one is
-    /// stale from then on, as is every location of a part of it; ``location(_:movedFrom:to:)`` says where a part went.
-    /// The callback may read the chunk, allocate and release; a call of this method there does nothing.
+    /// The callback is called for each chunk, when it has been moved. Both locations are of the bytes that the chunk
+    /// was asked for, from its start: those that `store` gave for a buffer of ``allocateChunk(byteCount:)``. The old
+    /// one is stale from then on, as is every location of a part of it; ``location(_:movedFrom:to:)`` says where a part
+    /// went. The callback may read the chunk, allocate and release; a call of this method there does nothing.
     ///
     /// - Parameters:
-    ///   - byteCount: a request's bytes: the class that gets one slab, of another class. It keeps it until it was used and
-    ///     is empty again, or until ``trim()``. Nil: every slab that can be emptied is, and goes back to upstream. Traps
-    ///     where it is negative or above `slabSize`.
+    ///   - byteCount: a request's bytes: the class that gets one slab, of another class. It keeps it until it was used
+    ///     and is empty again, or until ``trim()``. Nil: every slab that can be emptied is, and goes back to upstream.
+    ///     Traps where it is negative or above `slabSize`.
     ///   - policy: which slab is emptied first.
     ///   - limit: the most chunks that are moved.
     ///   - moved: called with a chunk's old and new location.
@@ -84,8 +84,8 @@ extension SlabArena {
         set { moving.onMove = newValue }
     }
 
-    /// The location of a whole chunk, as far as it was asked for, from the location of any part of it: what the callbacks
-    /// of rebalancing report. To find an item by it, keep it under this location; that of a buffer as
+    /// The location of a whole chunk, as far as it was asked for, from the location of any part of it: what the
+    /// callbacks of rebalancing report. To find an item by it, keep it under this location; that of a buffer as
     /// ``allocateChunk(byteCount:)`` gave it is the same.
     ///
     /// - Returns: `.nil` where the location is nil or outlived its chunk. O(1).
@@ -128,8 +128,8 @@ extension SlabArena {
         return true
     }
 
-    /// What becomes of a slab that was emptied, and is on no list: it is the class's, or goes back to upstream, which then
-    /// is asked for one that suits the class.
+    /// What becomes of a slab that was emptied, and is on no list: it is the class's, or goes back to upstream, which
+    /// then is asked for one that suits the class.
     private func handOver(
         _ slab: SlabReference, to kind: UnsafeMutablePointer<SlabClass>?, _ result: inout SlabRebalanceResult
     ) {

@@ -1,19 +1,19 @@
 // Which slab is emptied.
 //
-// A class can give a slab where as many chunks are free on its slabs that hold something as a slab has: then what lives on
-// any one of them has room on the others. Of those slabs the policy ranks the ones that are cheap enough, and the first
-// whose chunks can all be moved is taken.
+// A class can give a slab where as many chunks are free on its slabs that hold something as a slab has: then what lives
+// on any one of them has room on the others. Of those slabs the policy ranks the ones that are cheap enough, and the
+// first whose chunks can all be moved is taken.
 //
 // Looking for a chunk that cannot be moved may take a look at every record of a slab. A slab on which one was found is
 // marked, and not looked at again before fewer chunks live on it, or until the next explicit call: so automatic mode,
-// which asks at every shortage, pays for a slab's records once for each of its chunks that are released. And it does not
-// look at the slabs again before it may find what it did not find (SlabOutlook).
+// which asks at every shortage, pays for a slab's records once for each of its chunks that are released. And it does
+// not look at the slabs again before it may find what it did not find (SlabOutlook).
 
 import Synchronization
 
 /// A record's state, read such that what others did with the chunk before they let it go is seen: in a shared arena its
-/// references are released without the lock that rebalancing holds. What is movable then is nobody's but the location's,
-/// which is resolved under that lock.
+/// references are released without the lock that rebalancing holds. What is movable then is nobody's but the
+/// location's, which is resolved under that lock.
 struct SettledState {
     private let bits: UInt64
 

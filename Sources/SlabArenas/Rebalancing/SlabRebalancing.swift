@@ -76,8 +76,8 @@ struct SlabMoving {
     var outlook = SlabOutlook()
     /// The last serial that a slab got.
     var serial: UInt32 = 0
-    /// Upstream refused a slab though as much had just gone back to it: memory that it gets is lost for us, so slabs are
-    /// handed over in place, whatever their records take.
+    /// Upstream refused a slab though as much had just gone back to it: memory that it gets is lost for us, so slabs
+    /// are handed over in place, whatever their records take.
     var prefersInPlace = false
     /// The bytes that have gone back since upstream was last asked.
     var bytesJustGivenBack = 0
@@ -96,8 +96,8 @@ struct SlabMoving {
 }
 
 /// What must happen before a look for a slab that can be emptied may find one: a release makes one more chunk free, and
-/// one slab cheaper by one move. Looking touches every slab, which a cache that evicts one item after the other must not
-/// pay for each of them.
+/// one slab cheaper by one move. Looking touches every slab, which a cache that evicts one item after the other must
+/// not pay for each of them.
 struct SlabOutlook {
     /// For which class the last look was: its own slabs were left out.
     var receiver = -1

@@ -1,5 +1,5 @@
-// Allocating: from the thread's own shard; where upstream refuses that one, from the others; then whoever uses the arena
-// may free something.
+// Allocating: from the thread's own shard; where upstream refuses that one, from the others; then whoever uses the
+// arena may free something.
 
 public import AllocatorCore
 
@@ -63,8 +63,8 @@ extension SharedSlabArena: OwningAllocator, ResettableAllocator, ResizableAlloca
     }
 
     /// Called when a request finds no memory in any shard: free something (a cache evicts), and return true to have the
-    /// request tried again, or false to have it refused. It is called until the request succeeds, or it returns false; or
-    /// until it has returned true a thousand times in a row without less being live than before.
+    /// request tried again, or false to have it refused. It is called until the request succeeds, or it returns false;
+    /// or until it has returned true a thousand times in a row without less being live than before.
     ///
     /// It runs on the thread that makes the request, with no lock of the arena held, and by several threads at once if
     /// they find no memory. It may call everything of the arena; a request of its own that finds no memory is refused.

@@ -1,5 +1,5 @@
-// Links: a chunk may hold a reference to a next one, of any shard. P5 and P6: the link is under the lock of the chunk that
-// has it; the chunk that it leads to needs none, since the link's reference keeps it.
+// Links: a chunk may hold a reference to a next one, of any shard. P5 and P6: the link is under the lock of the chunk
+// that has it; the chunk that it leads to needs none, since the link's reference keeps it.
 
 import AllocatorCore
 
@@ -122,8 +122,8 @@ extension SharedSlabArena {
         return head
     }
 
-    /// The buffers of a chain in their order, without references: valid for as long as the caller has a reference to the
-    /// head, and nobody links a chunk of the chain anew. For reading, writing and `writev`.
+    /// The buffers of a chain in their order, without references: valid for as long as the caller has a reference to
+    /// the head, and nobody links a chunk of the chain anew. For reading, writing and `writev`.
     ///
     /// - Complexity: O(length), under the lock of each chunk's shard in turn.
     public func segments(of head: UnsafeMutableRawBufferPointer) -> [UnsafeMutableRawBufferPointer] {

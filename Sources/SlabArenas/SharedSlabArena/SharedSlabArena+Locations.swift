@@ -54,8 +54,8 @@ extension SharedSlabArena {
         return !location.isNil && index < shardCount ? shards + index : nil
     }
 
-    /// Changes the state of a location's live chunk in one atomic operation, under its shard's lock. Nil where it is not
-    /// live, or the closure says so.
+    /// Changes the state of a location's live chunk in one atomic operation, under its shard's lock. Nil where it is
+    /// not live, or the closure says so.
     private func change(
         _ location: SlabLocation, _ newState: (UInt64) -> UInt64?
     ) -> UnsafeMutableRawBufferPointer? {
@@ -107,22 +107,22 @@ extension SharedSlabArena {
     @discardableResult
     public func addReference(at location: SlabLocation) -> Bool { bufferAddingReference(at: location) != nil }
 
-    /// The memory that a location stands for; adds no reference. For callers who know that the chunk has one which is not
-    /// released, nor its chunk moved, meanwhile: others take ``bufferAddingReference(at:)``.
+    /// The memory that a location stands for; adds no reference. For callers who know that the chunk has one which is
+    /// not released, nor its chunk moved, meanwhile: others take ``bufferAddingReference(at:)``.
     ///
     /// - Returns: nil for the nil location, and for one that outlived its chunk.
     /// - Complexity: O(1), under the lock of the location's shard.
     public func buffer(at location: SlabLocation) -> UnsafeMutableRawBufferPointer? { change(location) { $0 } }
 
-    /// Whether the location's chunk is live, or was a moment ago. False for the nil location. O(1), under the lock of the
-    /// location's shard.
+    /// Whether the location's chunk is live, or was a moment ago. False for the nil location. O(1), under the lock of
+    /// the location's shard.
     public func isLive(_ location: SlabLocation) -> Bool { buffer(at: location) != nil }
 
     /// Releases the reference that the location holds, where ``store(_:)`` gave it one; else one of the caller's.
     ///
-    /// A reference that was added to a chunk that a location holds is released by the buffer. Nothing happens to the nil
-    /// location. Traps where the location outlived its chunk: where threads race to remove an item, ``take(_:)`` tells
-    /// which one has it.
+    /// A reference that was added to a chunk that a location holds is released by the buffer. Nothing happens to the
+    /// nil location. Traps where the location outlived its chunk: where threads race to remove an item, ``take(_:)``
+    /// tells which one has it.
     ///
     /// - Returns: whether it was the last.
     /// - Complexity: O(1), under the lock of the location's shard, and as ``release(_:)``.
@@ -164,10 +164,10 @@ extension SharedSlabArena {
     /// Makes the reference that the caller has of a chunk the location's: for items that are held in an index by their
     /// locations.
     ///
-    /// From here on the chunk may be moved, whenever it has no other reference, by ``rebalance(to:policy:limit:moved:)``,
-    /// which reports its new location; a buffer of the chunk that was kept without a reference then dangles. A chunk
-    /// holds at most one reference for a location: storing it again traps. Undone by ``take(_:)``, and ended by
-    /// ``release(at:)``.
+    /// From here on the chunk may be moved, whenever it has no other reference, by
+    /// ``rebalance(to:policy:limit:moved:)``, which reports its new location; a buffer of the chunk that was kept
+    /// without a reference then dangles. A chunk holds at most one reference for a location: storing it again traps.
+    /// Undone by ``take(_:)``, and ended by ``release(at:)``.
     ///
     /// Traps where the buffer is not inside one live chunk of this arena. O(1): an atomic operation; takes no lock.
     public func store(_ buffer: UnsafeMutableRawBufferPointer) -> SlabLocation {
@@ -184,8 +184,8 @@ extension SharedSlabArena {
         return location
     }
 
-    /// Makes the reference that a location holds the caller's again: the chunk stays where it is. Of threads that race to
-    /// take one item out, one gets it.
+    /// Makes the reference that a location holds the caller's again: the chunk stays where it is. Of threads that race
+    /// to take one item out, one gets it.
     ///
     /// - Returns: the memory, whose reference the caller releases; nil, and nothing has happened, where the location is
     ///   nil, outlived its chunk, or holds no reference.
@@ -196,8 +196,8 @@ extension SharedSlabArena {
         }
     }
 
-    /// Visits the location of every live chunk, all of it, in no order. The body is called with no lock held, and may call
-    /// everything: what it is given may have been released, and be stale, by then.
+    /// Visits the location of every live chunk, all of it, in no order. The body is called with no lock held, and may
+    /// call everything: what it is given may have been released, and be stale, by then.
     ///
     /// - Complexity: O(chunks).
     public func forEachLiveChunk<Failure: Error>(_ body: (SlabLocation) throws(Failure) -> Void) throws(Failure) {

@@ -51,8 +51,8 @@ extension SharedSlabArena {
 
     /// Adds a reference to the chunk that the pointer lies in, of which the caller has one.
     ///
-    /// Traps where the pointer is not of a live chunk of this arena (as far as ``SharedSlabArena`` says), and where there
-    /// would be 2^32 references. O(1): an atomic addition; takes no lock.
+    /// Traps where the pointer is not of a live chunk of this arena (as far as ``SharedSlabArena`` says), and where
+    /// there would be 2^32 references. O(1): an atomic addition; takes no lock.
     @inlinable @inline(__always)
     public func addReference(_ pointer: UnsafeRawPointer) { addReference(to: chunk(pointer).record, pointer) }
 
@@ -76,14 +76,14 @@ extension SharedSlabArena {
         addReference(UnsafeRawPointer(buffer.baseAddress.unsafelyUnwrapped))
     }
 
-    /// Releases one reference of the chunk that the pointer lies in; the last recycles it, and releases the chunk that it
-    /// links to.
+    /// Releases one reference of the chunk that the pointer lies in; the last recycles it, and releases the chunk that
+    /// it links to.
     ///
     /// Traps where the pointer is not of a live chunk of this arena (as far as ``SharedSlabArena`` says).
     ///
     /// - Returns: whether it was the last.
-    /// - Complexity: O(1), an atomic subtraction; under the lock of the chunk's shard where it is the last, and O(length)
-    ///   where a chain ends with it, without recursion and with one lock at a time.
+    /// - Complexity: O(1), an atomic subtraction; under the lock of the chunk's shard where it is the last, and
+    ///   O(length) where a chain ends with it, without recursion and with one lock at a time.
     @inlinable @inline(__always) @discardableResult
     public func release(_ pointer: UnsafeRawPointer) -> Bool {
         let (slab, record) = chunk(pointer)
@@ -113,8 +113,8 @@ extension SharedSlabArena {
         release(UnsafeRawPointer(pointer))
     }
 
-    /// How many references the chunk has that the pointer lies in: a moment later it may be another number, unless it is
-    /// 1 and the caller's. Traps where it is not live. O(1); takes no lock.
+    /// How many references the chunk has that the pointer lies in: a moment later it may be another number, unless it
+    /// is 1 and the caller's. Traps where it is not live. O(1); takes no lock.
     public func referenceCount(of pointer: UnsafeRawPointer) -> Int {
         Int(ChunkRecord.references(liveChunk(pointer).record.currentState))
     }

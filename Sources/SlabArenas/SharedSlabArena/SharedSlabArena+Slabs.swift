@@ -3,17 +3,18 @@
 public import AllocatorCore
 
 extension SharedSlabArena {
-    /// How long a slab stays after its last chunk was recycled, for what comes next: a second, unless set. Zero: it goes
-    /// back at once. Nil: it stays until ``trim()``.
+    /// How long a slab stays after its last chunk was recycled, for what comes next: a second, unless set. Zero: it
+    /// goes back at once. Nil: it stays until ``trim()``.
     ///
-    /// The arena has no thread of its own: what is due goes back when a call next takes a slow path in the slab's shard,
-    /// at the latest by ``trim()``.
+    /// The arena has no thread of its own: what is due goes back when a call next takes a slow path in the slab's
+    /// shard, at the latest by ``trim()``.
     public var emptySlabDelay: Duration? {
         get { shards.withLock { $0.emptySlabDelay } }
         set { for index in 0..<shardCount { (shards + index).withLock { $0.emptySlabDelay = newValue } } }
     }
 
-    /// Gives every empty slab back to upstream, also those that were pre-filled and never used; one shard after the other.
+    /// Gives every empty slab back to upstream, also those that were pre-filled and never used; one shard after the
+    /// other.
     ///
     /// - Returns: the bytes that went back.
     /// - Complexity: O(slabs that have room).
@@ -51,17 +52,17 @@ extension SharedSlabArena {
         }
     }
 
-    /// Frees every chunk, whoever has references, and gives all slabs back. For a moment at which no other thread uses the
-    /// arena. Locations of before are found out; buffers and pointers dangle, and a ``SharedSlabBuffer`` of before ends
-    /// the program when it ends. O(slabs).
+    /// Frees every chunk, whoever has references, and gives all slabs back. For a moment at which no other thread uses
+    /// the arena. Locations of before are found out; buffers and pointers dangle, and a ``SharedSlabBuffer`` of before
+    /// ends the program when it ends. O(slabs).
     public func freeAll() {
         withAllShards { cores in
             for core in cores { core.freeAll() }
         }
     }
 
-    /// Gives all slabs back where no chunk is live; throws ``LeakError`` and changes nothing where one is. For a moment at
-    /// which no other thread uses the arena; it can be used again afterwards.
+    /// Gives all slabs back where no chunk is live; throws ``LeakError`` and changes nothing where one is. For a moment
+    /// at which no other thread uses the arena; it can be used again afterwards.
     public func close() throws(LeakError) {
         try withAllShards { cores throws(LeakError) in
             if let leak = leakInStatistics(statistics(of: cores)) { throw leak }

@@ -3,15 +3,16 @@
 //     thread ── its number ──► shard: lock + SlabArena      a chunk is allocated and recycled under its shard's lock
 //     address ── arithmetic ─► slab's header ─► record      a reference is one atomic operation on the record's state
 //
-// P1. A shard's arena is touched by the thread that holds its lock, and by no other; but for the records' states of live
-//     chunks and what of their slabs' headers does not change meanwhile (H4).
+// P1. A shard's arena is touched by the thread that holds its lock, and by no other; but for the records' states of
+//     live chunks and what of their slabs' headers does not change meanwhile (H4).
 // P2. A live chunk's state changes by atomic operations alone. Whoever takes the last reference away has the record for
-//     itself, until it has recycled it under the lock: the arena counts the chunk as live up to then, so its slab stays.
-// P3. References are never added to a chunk that has none: by a pointer that would be misuse, which traps; by a location
-//     it is asked for in the same atomic operation.
+//     itself, until it has recycled it under the lock: the arena counts the chunk as live up to then, so its slab
+//     stays.
+// P3. References are never added to a chunk that has none: by a pointer that would be misuse, which traps; by a
+//     location it is asked for in the same atomic operation.
 // P4. Slabs have their shard's address as `owner`; their numbers are the shard's own, and carry its index in locations.
-// P5. A link is an address, in the record's `linkSlab` (its higher half) and `linkPosition`; it is read and written under
-//     the lock of the shard whose chunk has it, or by whoever has the record for itself.
+// P5. A link is an address, in the record's `linkSlab` (its higher half) and `linkPosition`; it is read and written
+//     under the lock of the shard whose chunk has it, or by whoever has the record for itself.
 // P6. No thread holds two shards' locks, but for `withAllShards`, which takes all in their order.
 //
 // Order of memory: adding is relaxed, as the caller has a reference already; releasing is acquire-release, so that the
@@ -27,16 +28,16 @@ import ComposableAllocators
 ///
 /// Adding a reference, and releasing one that isn't the last, takes no lock: one atomic operation on the chunk's own
 /// record, which arithmetic finds from the address. Allocating and recycling lock one of several shards, each an arena
-/// of its own: a thread allocates from its shard, and from the others where upstream refuses that one. A chunk goes back
-/// to the shard it is of, whoever releases it.
+/// of its own: a thread allocates from its shard, and from the others where upstream refuses that one. A chunk goes
+/// back to the shard it is of, whoever releases it.
 ///
-/// Use it for items that threads share: a cache's values, messages with several readers. Where every thread keeps to its
-/// own items, a ``SlabArena`` for each is faster, and one behind a lock of the program's own where all calls are under
-/// that lock anyway. Each shard holds slabs of its own: with few items, take few shards, or small slabs.
+/// Use it for items that threads share: a cache's values, messages with several readers. Where every thread keeps to
+/// its own items, a ``SlabArena`` for each is faster, and one behind a lock of the program's own where all calls are
+/// under that lock anyway. Each shard holds slabs of its own: with few items, take few shards, or small slabs.
 ///
-/// **Buffers and locations** are a `SlabArena`'s; see there. A pointer is used by whoever has a reference. A location is
-/// asked about by anybody at any time: ``bufferAddingReference(at:)`` gives the chunk with a reference, or nothing, and
-/// never one that has been recycled or that is being so.
+/// **Buffers and locations** are a `SlabArena`'s; see there. A pointer is used by whoever has a reference. A location
+/// is asked about by anybody at any time: ``bufferAddingReference(at:)`` gives the chunk with a reference, or nothing,
+/// and never one that has been recycled or that is being so.
 ///
 /// **Misuse.** Releasing what is free traps, also where two threads race to be the last, as does every use of such a
 /// pointer, and of one that is of no slab of this arena. Unlike a `SlabArena`, `addReference`, `release`,

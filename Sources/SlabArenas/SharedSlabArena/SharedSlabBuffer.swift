@@ -14,10 +14,10 @@ public import AllocatorCore
 /// A buffer in a ``SharedSlabArena`` that owns one reference of its chunk, and releases it when it ends, on whichever
 /// thread.
 ///
-/// The safe face of the arena: the compiler sees to it that the handle has one owner, that no span outlives it, and that
-/// nothing reads what is being written through it. A second reference is made explicitly, by ``duplicate()`` or
-/// ``slice(_:)``, and may go to another thread. Writing asks for the only reference, and traps otherwise: so threads read
-/// what they share.
+/// The safe face of the arena: the compiler sees to it that the handle has one owner, that no span outlives it, and
+/// that nothing reads what is being written through it. A second reference is made explicitly, by ``duplicate()`` or
+/// ``slice(_:)``, and may go to another thread. Writing asks for the only reference, and traps otherwise: so threads
+/// read what they share.
 public struct SharedSlabBuffer: ~Copyable, @unchecked Sendable {
     /// B1: retained. Unmanaged, so that the handle can be taken apart without its deinit.
     private let retainedArena: Unmanaged<SharedSlabArena>

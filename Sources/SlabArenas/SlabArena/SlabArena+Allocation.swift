@@ -1,4 +1,5 @@
-// Allocating: from the current slab's free list, or by the slow path, which carves, takes another slab, or asks for one.
+// Allocating: from the current slab's free list, or by the slow path, which carves, takes another slab, or asks for
+// one.
 
 public import AllocatorCore
 

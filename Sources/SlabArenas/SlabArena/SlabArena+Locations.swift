@@ -96,10 +96,10 @@ extension SlabArena {
     /// Makes the reference that the caller has of a chunk the location's: for items that are held in an index by their
     /// locations.
     ///
-    /// From here on the chunk may be moved, whenever it has no other reference, by ``rebalance(to:policy:limit:moved:)``
-    /// or the automatic mode, which report its new location; a buffer of the chunk that was kept without a reference
-    /// then dangles. A chunk holds at most one reference for a location: storing it again traps. Undone by
-    /// ``take(_:)``, and ended by ``release(at:)``.
+    /// From here on the chunk may be moved, whenever it has no other reference, by
+    /// ``rebalance(to:policy:limit:moved:)`` or the automatic mode, which report its new location; a buffer of the
+    /// chunk that was kept without a reference then dangles. A chunk holds at most one reference for a location:
+    /// storing it again traps. Undone by ``take(_:)``, and ended by ``release(at:)``.
     ///
     /// Traps where the buffer is not inside one live chunk of this arena. O(1).
     @inlinable

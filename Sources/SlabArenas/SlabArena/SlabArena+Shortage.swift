@@ -1,8 +1,8 @@
 // What happens when upstream has no more: memory that nothing lives in changes its class or goes back; then live chunks
 // are gathered so that a slab becomes empty, if that is allowed; then whoever uses the arena may free something.
 //
-// Each step ends with another try. There is an end to it: a slab that was empty is one no more, or is upstream's; a move
-// empties a slab, of which there are so many; and the handler is heard again for as long as less and less is live.
+// Each step ends with another try. There is an end to it: a slab that was empty is one no more, or is upstream's; a
+// move empties a slab, of which there are so many; and the handler is heard again for as long as less and less is live.
 
 /// What is missing: what ``SlabArena/onShortage`` is told.
 public struct SlabShortage: Hashable, Sendable {
@@ -24,18 +24,18 @@ struct SlabRelief {
 }
 
 extension SlabArena {
-    /// Called when a request finds no memory: free something (a cache evicts), and return true to have the request tried
-    /// again, or false to have it refused.
+    /// Called when a request finds no memory: free something (a cache evicts), and return true to have the request
+    /// tried again, or false to have it refused.
     ///
-    /// It is called until the request succeeds, or it returns false; or until it has returned true a thousand times in a
-    /// row without less being live than before, which refuses the request, too. Before it, slabs that are empty change
-    /// their class or go back, and ``automaticRebalancing`` does what it may.
+    /// It is called until the request succeeds, or it returns false; or until it has returned true a thousand times in
+    /// a row without less being live than before, which refuses the request, too. Before it, slabs that are empty
+    /// change their class or go back, and ``automaticRebalancing`` does what it may.
     ///
     /// To be of use for a class of another size, a whole slab must become empty: release what lies on few slabs, or let
     /// rebalancing gather what is left, which works as soon as a slab's worth of chunks of one size is free.
     ///
-    /// The handler may call everything of the arena. A request that finds no memory meanwhile does not call it again: it
-    /// is refused.
+    /// The handler may call everything of the arena. A request that finds no memory meanwhile does not call it again:
+    /// it is refused.
     public var onShortage: ((SlabShortage) -> Bool)? {
         get { shortageHandler }
         set { shortageHandler = newValue }

@@ -129,8 +129,8 @@ extension SlabArena {
         return found
     }
 
-    /// Whether a slab without live chunks can be another class's as it is: it has room for the records, not so much that
-    /// it wastes a 32nd of the slab, and generations are left. O(carved chunks).
+    /// Whether a slab without live chunks can be another class's as it is: it has room for the records, not so much
+    /// that it wastes a 32nd of the slab, and generations are left. O(carved chunks).
     func fits(_ slab: SlabReference, _ kind: UnsafeMutablePointer<SlabClass>) -> Bool {
         let spare = Int(slab.pointee.recordCapacity) - kind.pointee.chunkCount
         guard spare >= 0, moving.prefersInPlace || spare * MemoryLayout<ChunkRecord>.stride <= slabSize / 32 else {

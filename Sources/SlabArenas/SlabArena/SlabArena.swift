@@ -1,24 +1,23 @@
 // Reference-counted chunks of a few sizes, in slabs that come from upstream. Layout/ has the memory's layout.
 //
-// S1. `slots[n].slab` is the slab of number n, or nil; the set `bases` has exactly their bases. A slab is on exactly one
-//     list, and its header says which: its class's `current`, `partial`, `full`, or `empty`.
+// S1. `slots[n].slab` is the slab of number n, or nil; the set `bases` has exactly their bases. A slab is on exactly
+//     one list, and its header says which: its class's `current`, `partial`, `full`, or `empty`.
 // S2. A partial slab has a chunk that could be allocated; a full one has none, and a live one; an empty one has no live
 //     chunk.
-// S3. `last.chunk` is `noBase`, or the start of the carved chunk `last.index` of `last.slab`, a slab of this arena: what
-//     was allocated last, which is likely to be used next.
-// S4. Each slab's `account` is that of its live chunks; its `settleBelow` is 0 where it is current and stays when empty,
-//     the most there is where it is full, and else 1.
+// S3. `last.chunk` is `noBase`, or the start of the carved chunk `last.index` of `last.slab`, a slab of this arena:
+//     what was allocated last, which is likely to be used next.
+// S4. Each slab's `account` is that of its live chunks; its `settleBelow` is 0 where it is current and stays when
+//     empty, the most there is where it is full, and else 1.
 // S5. A slab whose block goes back leaves `slots[n].firstGeneration` above each generation it had (R3).
 // S6. `peak` is the most chunks that were ever live at once, and `belowPeak` by how many fewer are live now; the same
 //     for their bytes.
 // S7. Each entry of `map` is that of a slab, and says what its header says.
 //
-// Cost, as callgrind counts it in slab-bench, loops included: allocating from the current slab's free list and releasing
-// take 86 instructions together, and 111 where another chunk was allocated in between (S3); adding a reference and
-// releasing it 33, and 76 of another chunk than the last. What finds the list empty, or a slab full or empty before it,
-// goes a slow path of a few dozen instructions more; a new slab costs a call of upstream and nothing for its chunks,
-// which are carved, some at a time, when they are needed.
-// Thread-safety: none. SharedSlabArena has it.
+// Cost, as callgrind counts it in slab-bench, loops included: allocating from the current slab's free list and
+// releasing take 86 instructions together, and 111 where another chunk was allocated in between (S3); adding a
+// reference and releasing it 33, and 76 of another chunk than the last. What finds the list empty, or a slab full or
+// empty before it, goes a slow path of a few dozen instructions more; a new slab costs a call of upstream and nothing
+// for its chunks, which are carved, some at a time, when they are needed. Thread-safety: none. SharedSlabArena has it.
 
 public import AllocatorCore
 
@@ -30,9 +29,9 @@ public import AllocatorCore
 /// An item that is larger than a chunk is a chain of chunks (``SlabChain``); a ``SlabLocation`` names a chunk in 16
 /// bytes and without a pointer; a ``SlabBuffer`` is a reference that releases itself.
 ///
-/// Slabs that are empty go back to upstream, at once, after a delay or by ``trim()``; and when the mix of sizes changes,
-/// ``rebalance(to:policy:limit:moved:)`` empties slabs by moving chunks, for the class that needs them. So a full arena
-/// keeps working.
+/// Slabs that are empty go back to upstream, at once, after a delay or by ``trim()``; and when the mix of sizes
+/// changes, ``rebalance(to:policy:limit:moved:)`` empties slabs by moving chunks, for the class that needs them. So a
+/// full arena keeps working.
 ///
 /// Not for temporary memory of one function (``Region`` is faster) nor for objects of one size without references
 /// (``FixedBlockAllocator`` has less overhead: 24 bytes a chunk and 128 a slab are this one's).

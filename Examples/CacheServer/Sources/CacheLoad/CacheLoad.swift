@@ -1,6 +1,6 @@
-// The load client of the cache server's measurements: it loads whatever server speaks memcached's text protocol, and prints
-// what it measured as lines of `kind TAB title TAB value`, which `Scripts/bench-cache.sh` collects from several rounds and
-// servers and `CacheLoad summary` turns into a table.
+// The load client of the cache server's measurements: it loads whatever server speaks memcached's text protocol, and
+// prints what it measured as lines of `kind TAB title TAB value`, which `Scripts/bench-cache.sh` collects from several
+// rounds and servers and `CacheLoad summary` turns into a table.
 //
 // One thread, blocking sockets, `poll`: on a machine where the client shares the processors with the server, the least
 // client is the best. Every value that comes back is checked at both ends against what was stored.

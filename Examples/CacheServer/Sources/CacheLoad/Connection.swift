@@ -1,8 +1,8 @@
 // A connection to the server, and what a load client needs of the protocol: `get` of one key and `set`.
 //
-// Requests are put into one buffer and sent in one call; the calls block, which is safe since the answers that can pile up
-// meanwhile are those of one pipeline. Answers are read into one buffer that is as large as the largest of them, and parsed
-// where they lie. Not thread-safe.
+// Requests are put into one buffer and sent in one call; the calls block, which is safe since the answers that can pile
+// up meanwhile are those of one pipeline. Answers are read into one buffer that is as large as the largest of them, and
+// parsed where they lie. Not thread-safe.
 
 import Glibc
 

@@ -1,5 +1,5 @@
-// What the load consists of: items whose size and value follow from their number and a seed, so that every server gets the
-// same ones and a value that comes back can be checked without a table of what was stored.
+// What the load consists of: items whose size and value follow from their number and a seed, so that every server gets
+// the same ones and a value that comes back can be checked without a table of what was stored.
 
 import ArgumentParser
 import Glibc

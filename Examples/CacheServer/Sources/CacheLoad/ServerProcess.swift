@@ -14,8 +14,8 @@ struct ServerProcess {
         self.clock = clock
     }
 
-    /// What all threads of the process have used, those that have ended too, in user and in kernel mode. In nanoseconds,
-    /// where the times of `/proc/PID/stat` count ticks of 10 ms.
+    /// What all threads of the process have used, those that have ended too, in user and in kernel mode. In
+    /// nanoseconds, where the times of `/proc/PID/stat` count ticks of 10 ms.
     func cpuSeconds() throws -> Double {
         var time = timespec()
         guard clock_gettime(clock, &time) == 0 else { throw LoadError("process \(pid) has ended") }

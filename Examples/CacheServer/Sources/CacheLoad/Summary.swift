@@ -1,4 +1,5 @@
-// The table of a comparison: medians and spread of each measurement, the second server beside the first, and the targets.
+// The table of a comparison: medians and spread of each measurement, the second server beside the first, and the
+// targets.
 
 import ArgumentParser
 import Glibc

@@ -8,8 +8,8 @@ protocol Workload {
     mutating func answered(_ request: Request, _ answer: Answer) throws
 }
 
-/// Sends a workload's requests on all connections at once, `depth` of them before a connection's answers are waited for,
-/// until there are none left and all are answered.
+/// Sends a workload's requests on all connections at once, `depth` of them before a connection's answers are waited
+/// for, until there are none left and all are answered.
 func exchange<W: Workload>(with connections: [Connection], depth: Int, _ workload: inout W) throws {
     func refill(_ connection: Connection) throws {
         for _ in 0..<depth {
@@ -112,8 +112,8 @@ struct RepeatedRequests: Workload {
     }
 }
 
-/// What a program does with a cache: asks, and stores what was missing. At most so many gets a second; on one connection
-/// without pipelining, so that the sequence is the same for every server.
+/// What a program does with a cache: asks, and stores what was missing. At most so many gets a second; on one
+/// connection without pipelining, so that the sequence is the same for every server.
 struct GetOrStore: Workload {
     let items: ItemSequence
     let popularity: Zipf
@@ -167,7 +167,8 @@ struct GetOrStore: Workload {
         }
     }
 
-    /// Of the bytes that the second half asked for, the share that was there: what a policy that prefers small items costs.
+    /// Of the bytes that the second half asked for, the share that was there: what a policy that prefers small items
+    /// costs.
     var byteHitRateOfSecondHalf: Double { Double(secondHalfBytes.hit) / Double(max(1, secondHalfBytes.asked)) }
 
     func hitRate(ofSecondHalf second: Bool) -> Double {

@@ -1,9 +1,9 @@
 // Writing answers: straight to the socket, and only what it does not take is NIO's.
 //
-// Most often the socket has room for all of an answer. `write`, or `writev` with the parts of large values where they lie
-// in the arena, then costs the system call and little else; the way through the channel's pipeline took a tenth of the CPU
-// time of a small request (README.md). What is left over becomes `ByteBuffer`s, the parts of values still without a copy,
-// and until NIO has written them no further command of this client is looked at.
+// Most often the socket has room for all of an answer. `write`, or `writev` with the parts of large values where they
+// lie in the arena, then costs the system call and little else; the way through the channel's pipeline took a tenth of
+// the CPU time of a small request (README.md). What is left over becomes `ByteBuffer`s, the parts of values still
+// without a copy, and until NIO has written them no further command of this client is looked at.
 //
 // O1. `socket` is written to only where NIO has nothing of ours (`isWaiting` is false): so the order is kept.
 

@@ -74,8 +74,8 @@ extension CacheHandler {
 
     /// Answers `get` and its kin.
     ///
-    /// - Returns: nil when it is done; where the client must read first, how much of the input is done with: what follows
-    ///   are the keys that are left.
+    /// - Returns: nil when it is done; where the client must read first, how much of the input is done with: what
+    ///   follows are the keys that are left.
     private func get(_ request: Request, _ input: UnsafeRawBufferPointer, _ context: ChannelHandlerContext) -> Int? {
         guard request.key.count > 0 else {
             answer(.end)

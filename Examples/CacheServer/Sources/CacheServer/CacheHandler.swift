@@ -1,10 +1,10 @@
-// A connection: what is read goes through `consume`, which answers line by line into `reply`, and once a read is done the
-// reply is written (CacheHandler+Output.swift). Nothing is allocated for a command, and no string is made.
+// A connection: what is read goes through `consume`, which answers line by line into `reply`, and once a read is done
+// the reply is written (CacheHandler+Output.swift). Nothing is allocated for a command, and no string is made.
 //
-// N1. At most one of these is what the next bytes are: the rest of a value (`pending`), what is to be skipped (`skipped`),
-//     more keys of a `get` (`continued`), a line.
-// N2. `rest` holds bytes that were read and not yet consumed: a line that has not ended, or what a client sent that does
-//     not read its answers. Then nothing more is read from it until it does.
+// N1. At most one of these is what the next bytes are: the rest of a value (`pending`), what is to be skipped
+//     (`skipped`), more keys of a `get` (`continued`), a line.
+// N2. `rest` holds bytes that were read and not yet consumed: a line that has not ended, or what a client sent that
+//     does not read its answers. Then nothing more is read from it until it does.
 //
 // Thread-safety: that of its event loop.
 

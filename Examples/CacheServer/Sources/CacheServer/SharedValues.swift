@@ -1,8 +1,8 @@
 // Values on their way to a socket, without a copy: a `ByteBuffer` whose memory is a part of an item's.
 //
 // NIO lets a buffer take memory over together with the allocator that frees it, whose functions are pointers to C
-// functions without a context; so what they reach is global. The buffer holds a reference to the chunk. When the channel
-// has written it, or the connection is gone, the last copy of the buffer lets the reference go.
+// functions without a context; so what they reach is global. The buffer holds a reference to the chunk. When the
+// channel has written it, or the connection is gone, the last copy of the buffer lets the reference go.
 
 import CacheStore
 @_spi(CustomByteBufferAllocator) import NIOCore

@@ -1,9 +1,9 @@
 // The memory limit: what is evicted, what is moved, and what the index takes.
 //
-// When a chunk is needed and the quota has no more, the arena first empties a slab for it by moving what is on it, if the
-// chunks of its class have as many free places elsewhere; else items go, of whatever class, until there is a place. So the
-// cache keeps what is used, not a fixed share for each size as where each class evicts its own; and at most a slab's worth
-// is free in each class.
+// When a chunk is needed and the quota has no more, the arena first empties a slab for it by moving what is on it, if
+// the chunks of its class have as many free places elsewhere; else items go, of whatever class, until there is a place.
+// So the cache keeps what is used, not a fixed share for each size as where each class evicts its own; and at most a
+// slab's worth is free in each class.
 
 import Mallow
 

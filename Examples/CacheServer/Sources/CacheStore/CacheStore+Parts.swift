@@ -3,8 +3,9 @@
 //
 //     head: header, key, first bytes of the value -> partSize bytes -> partSize bytes -> …
 //
-// So that what is short, and lies among the small items, is what a location holds: it can be moved, and its slab emptied.
-// A chunk that another links to stays where it is, but all such chunks are of one class, which serves every large item.
+// So that what is short, and lies among the small items, is what a location holds: it can be moved, and its slab
+// emptied. A chunk that another links to stays where it is, but all such chunks are of one class, which serves every
+// large item.
 
 import Mallow
 

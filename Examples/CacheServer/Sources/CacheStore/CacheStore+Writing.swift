@@ -50,8 +50,8 @@ public struct PendingItem {
         missing -= bytes.count
     }
 
-    /// Where the rest of the value belongs, and behind it another vector, for `readv`: then call ``advance(_:)``. Needs no
-    /// lock.
+    /// Where the rest of the value belongs, and behind it another vector, for `readv`: then call ``advance(_:)``. Needs
+    /// no lock.
     public func withMissingParts(and last: iovec, _ body: (UnsafeBufferPointer<iovec>) -> Int) -> Int {
         writer.withVectors(and: last, body)
     }

@@ -5,8 +5,8 @@
 // T1. Every entry's location holds a reference (`store`) to the first chunk of its item, so that the arena may move the
 //     chunk when slabs are rebalanced; `onMove` then enters the new location. Whoever uses the item's memory after the
 //     lock is let go has a reference of its own, and a chunk with two is not moved and not changed.
-// T2. The bytes of all slabs and of the touched pages of the index are at most the memory limit: the arena's upstream is
-//     a quota, whose limit is what the index leaves.
+// T2. The bytes of all slabs and of the touched pages of the index are at most the memory limit: the arena's upstream
+//     is a quota, whose limit is what the index leaves.
 // T3. An item whose `unique` is not above `flushedUnique` was flushed, and is as good as gone.
 //
 // Thread-safety: all that is public. What is not public expects the lock to be held.

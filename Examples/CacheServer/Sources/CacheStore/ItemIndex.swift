@@ -6,14 +6,14 @@
 // they grow. The buckets grow one by one (linear hashing): each new bucket takes its share of one old bucket's entries,
 // so there is never a moment at which all items are hashed again, nor a table that is half empty.
 //
-// X1. An entry is in one bucket's list (by `nextInBucket`) and in the order of its group (by `newer` and `older`), or on
-//     the list of free entries (by `nextInBucket`, with a nil location).
+// X1. An entry is in one bucket's list (by `nextInBucket`) and in the order of its group (by `newer` and `older`), or
+//     on the list of free entries (by `nextInBucket`, with a nil location).
 // X2. Entry 0 is nobody's: as a number it means none.
 // X3. Entries from `used` on, and buckets from `bucketCount` on, have never been touched.
 //
-// X4. Uses are counted modulo 2^32, half a day at 100,000 a second. So that what was not used for longer does not look new,
-//     `limitAge` makes it 2^31 uses old, on and on; the crawler calls it for every entry in turn, two for each item that is
-//     stored. What escapes it: 2^31 uses while fewer items are stored than half of those that are there.
+// X4. Uses are counted modulo 2^32, half a day at 100,000 a second. So that what was not used for longer does not look
+//     new, `limitAge` makes it 2^31 uses old, on and on; the crawler calls it for every entry in turn, two for each
+//     item that is stored. What escapes it: 2^31 uses while fewer items are stored than half of those that are there.
 //
 // Cost: a look-up reads a bucket and 1.5 entries on average. Thread-safety: none, the store's lock.
 
@@ -27,8 +27,8 @@ struct ItemEntry: BitwiseCopyable {
     var older: UInt32
     /// The count of uses when it was used last, modulo 2^32 (X4).
     var lastUse: UInt32
-    /// Bits 0-26: when it expires, on the store's clock: 0 is never, as is what is more than four years after the start.
-    /// Bits 27-31: its group.
+    /// Bits 0-26: when it expires, on the store's clock: 0 is never, as is what is more than four years after the
+    /// start. Bits 27-31: its group.
     private var expiryAndGroup: UInt32
 
     static var latestExpiry: UInt32 { 1 << 27 - 1 }

@@ -3,8 +3,8 @@
 //     | unique: 8 | lengths: 4 | flags: 4, where they are not 0 | key | value … | -> | … value | -> | … value |
 //     |<--------------------- 12 or 16 bytes ------------------>|
 //
-// The lengths: bits 0-7 the key's, bit 8 whether there are flags, bits 9-31 the value's. Header and key are in the first
-// chunk as a whole. Nothing is aligned: a chunk is as large as its item.
+// The lengths: bits 0-7 the key's, bit 8 whether there are flags, bits 9-31 the value's. Header and key are in the
+// first chunk as a whole. Nothing is aligned: a chunk is as large as its item.
 //
 // An item costs these 12 bytes, 24 of the chunk's record in the arena, and 40 of the index: 76 in all.
 

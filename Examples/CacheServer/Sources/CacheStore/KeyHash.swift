@@ -1,6 +1,6 @@
 // A hash of keys, seeded by chance at start, so that nobody who chooses keys can choose them to meet in one bucket.
-// Words are mixed by a multiplication of 64 by 64 bits whose halves are added bit by bit, as wyhash does it. About 10 ns
-// for a key of 32 bytes.
+// Words are mixed by a multiplication of 64 by 64 bits whose halves are added bit by bit, as wyhash does it. About 10
+// ns for a key of 32 bytes.
 
 struct KeyHash: Sendable {
     private let seed: UInt64

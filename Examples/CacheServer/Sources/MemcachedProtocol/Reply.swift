@@ -16,7 +16,8 @@ public struct Reply: Sendable {
     public static let touched = Reply(text: "TOUCHED\r\n")
     public static let ok = Reply(text: "OK\r\n")
     public static let end = Reply(text: "END\r\n")
-    /// The one place where the version stands. Clients read out of it what the server can do, so it begins with memcached's.
+    /// The one place where the version stands. Clients read out of it what the server can do, so it begins with
+    /// memcached's.
     public static let version = Reply(text: "VERSION 1.6.18-mallow\r\n")
     /// What ``version`` says, for `stats`.
     public static let versionName = "\(version.text)".split(whereSeparator: \.isWhitespace).dropFirst().joined()

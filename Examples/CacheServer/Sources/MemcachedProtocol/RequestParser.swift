@@ -1,5 +1,5 @@
-// From a line to a request. In what order arguments are checked, and what is let through, is what memcached 1.6.18 does:
-// it was asked. Cost: one pass over the line, and a second over the keys of a `get` with several.
+// From a line to a request. In what order arguments are checked, and what is let through, is what memcached 1.6.18
+// does: it was asked. Cost: one pass over the line, and a second over the keys of a `get` with several.
 
 extension ParsedLine {
     /// Takes a line apart.
