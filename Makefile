@@ -71,7 +71,7 @@ bench-allocators: needs-swift
 bench-slabs: needs-swift
 	Benchmarks/Scripts/bench-slabs.sh $(ARGS)
 
-## The cache server beside Debian's memcached, which it installs where it is missing: some minutes. Options by ARGS.
+## The cache server beside Debian's memcached, which it installs where it is missing: 8 minutes. Options by ARGS.
 bench-cache: needs-swift
 	Examples/CacheServer/Scripts/bench-cache.sh $(ARGS)
 

@@ -86,7 +86,8 @@ public final class SharedSlabArena: @unchecked Sendable {
     /// - Parameters:
     ///   - startChunkSize: bytes of the smallest chunk: at least 1; rounded up to `alignment`.
     ///   - slabSize: bytes of a slab, and of the largest chunk: a multiple of `alignment`, and at most 2^31.
-    ///   - growthFactor: above 1: each class's chunks are larger than the last one's by it, rounded up.
+    ///   - growthFactor: above 1: each class's chunks are larger than the last one's by it, rounded up. One so near 1
+    ///     that there would be more than 65,535 classes is refused.
     ///   - alignment: what chunks are aligned to: a power of two, and at most `slabSize`.
     ///   - shardCount: a power of two, and at most 256; nil stands for the least that is not below the number of
     ///     processors. A shard holds up to 2^24 slabs.

@@ -42,8 +42,7 @@ public final class SlabFile {
     /// - Parameters:
     ///   - path: the file's name.
     ///   - startChunkSize: see ``SlabArena/init(startChunkSize:slabSize:growthFactor:alignment:upstream:)``.
-    ///   - slabSize: bytes of a slab, which takes whole pages of the file, with some 100 bytes more and 24 for each
-    ///     chunk.
+    ///   - slabSize: bytes of a slab, which takes whole pages of the file, with 128 bytes more and 24 for each chunk.
     ///   - growthFactor: by how much chunk sizes grow.
     ///   - alignment: what chunks are aligned to.
     /// - Throws: ``SlabFileError``; there is no file then that was not there before.
