@@ -66,7 +66,8 @@ extension SlabArena {
 
     /// What may be moved without being asked: when a request finds no memory, slabs are emptied for its class as
     /// ``rebalance(to:policy:limit:moved:)`` does, within this limit, before ``onShortage`` is called. Nil, as it is at
-    /// first: nothing moves by itself. Nothing does without ``onMove``, either.
+    /// first: nothing moves by itself. Nothing does without ``onMove``, either. A slab is never emptied that has a chunk
+    /// which a chain links to, or which a handle or a buffer has a reference of.
     public var automaticRebalancing: SlabAutomaticRebalancing? {
         get { moving.automatic }
         set {
@@ -78,7 +79,9 @@ extension SlabArena {
     }
 
     /// Called when ``automaticRebalancing`` has moved a chunk: its old and its new location, as in
-    /// ``rebalance(to:policy:limit:moved:)``. It runs inside the request that found no memory.
+    /// ``rebalance(to:policy:limit:moved:)``. It runs inside the request that found no memory, so that a location which
+    /// was looked up before a request may be stale after it. Items that begin with their key are found by it. The arena
+    /// keeps the closure: capture what owns the arena as `unowned`.
     public var onMove: ((SlabLocation, SlabLocation) -> Void)? {
         get { moving.onMove }
         set { moving.onMove = newValue }

@@ -69,7 +69,7 @@ extension SharedSlabArena: OwningAllocator, ResettableAllocator, ResizableAlloca
     /// It runs on the thread that makes the request, with no lock of the arena held, and by several threads at once if
     /// they find no memory. It may call everything of the arena; a request of its own that finds no memory is refused.
     /// To be of use for a class of another size, a whole slab must become empty: here is the place for
-    /// ``rebalance(to:policy:limit:moved:)``.
+    /// ``rebalance(to:policy:limit:moved:)``. The arena keeps the closure: capture what owns the arena as `unowned`.
     public var onShortage: (@Sendable (SlabShortage) -> Bool)? {
         get {
             settingsLock.acquire()

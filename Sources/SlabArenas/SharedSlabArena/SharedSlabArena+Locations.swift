@@ -121,8 +121,9 @@ extension SharedSlabArena {
     /// Releases the reference that the location holds, where ``store(_:)`` gave it one; else one of the caller's.
     ///
     /// A reference that was added to a chunk that a location holds is released by the buffer. Nothing happens to the
-    /// nil location. Traps where the location outlived its chunk: where threads race to remove an item, ``take(_:)``
-    /// tells which one has it.
+    /// nil location. Traps where the location outlived its chunk: where threads race to remove an item, or any thread
+    /// rebalances (the old location of a chunk that moves is stale before its new one is told), remove items by
+    /// ``take(_:)``, which tells who has it, and ``release(_:)``.
     ///
     /// - Returns: whether it was the last.
     /// - Complexity: O(1), under the lock of the location's shard, and as ``release(_:)``.
@@ -167,7 +168,8 @@ extension SharedSlabArena {
     /// From here on the chunk may be moved, whenever it has no other reference, by
     /// ``rebalance(to:policy:limit:moved:)``, which reports its new location; a buffer of the chunk that was kept
     /// without a reference then dangles. A chunk holds at most one reference for a location: storing it again traps.
-    /// Undone by ``take(_:)``, and ended by ``release(at:)``.
+    /// Undone by ``take(_:)``, and ended by ``release(at:)``. Where a thread rebalances, store under the lock of the
+    /// index that gets the location, so that no move is told before the entry is there.
     ///
     /// Traps where the buffer is not inside one live chunk of this arena. O(1): an atomic operation; takes no lock.
     public func store(_ buffer: UnsafeMutableRawBufferPointer) -> SlabLocation {

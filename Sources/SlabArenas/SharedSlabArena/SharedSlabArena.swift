@@ -85,14 +85,16 @@ public final class SharedSlabArena: @unchecked Sendable {
     ///
     /// - Parameters:
     ///   - startChunkSize: bytes of the smallest chunk: at least 1; rounded up to `alignment`.
-    ///   - slabSize: bytes of a slab, and of the largest chunk: a multiple of `alignment`, and at most 2^31.
+    ///   - slabSize: bytes of a slab, and of the largest chunk: a multiple of `alignment`, and at most 2^31. Each class
+    ///     in use has a slab that is about half free, in each shard: where there is a limit, let `slabSize` times
+    ///     the classes in use be a small part of it, such as 64 KiB for a limit of 8 MiB.
     ///   - growthFactor: above 1: each class's chunks are larger than the last one's by it, rounded up. One so near 1
     ///     that there would be more than 65,535 classes is refused.
     ///   - alignment: what chunks are aligned to: a power of two, and at most `slabSize`.
     ///   - shardCount: a power of two, and at most 256; nil stands for the least that is not below the number of
     ///     processors. A shard holds up to 2^24 slabs.
     ///   - upstream: where slabs come from, as for a ``SlabArena``. It is called under a shard's lock, by several
-    ///     threads, and must not itself take memory from this arena.
+    ///     threads, and must not itself take memory from this arena. A limit is `Synchronized(QuotaAllocator(…))`.
     /// - Throws: ``ConfigurationError``, which names the argument.
     public init(
         startChunkSize: Int = 64, slabSize: Int = 1 << 20, growthFactor: Double = 1.25, alignment: Int = 8,

@@ -10,7 +10,7 @@ public import AllocatorCore
 
 extension SlabArena {
     /// The chunk size that ``allocateChain(byteCount:chunkSize:)`` takes where none is given: that of the class of
-    /// which an item of `slabSize` bytes is expected to waste least, see ``SlabSizes``.
+    /// which an item of `slabSize` bytes is expected to waste least.
     public var defaultChainChunkSize: Int { sizes.chainChunkSize }
 
     /// Allocates an item of any size, larger than a slab too, as a chain of chunks, and gives its head; nil in place of

@@ -130,7 +130,8 @@ extension SlabArena {
         fatalError("SlabArena: the location (\(location)) is not live: it outlived its chunk, or is another arena's")
     }
 
-    /// Visits the location of every live chunk, all of it, in no order. The body must not allocate, release or move.
+    /// Visits the location of every live chunk, all of it, in no order; those that chains link to, too. The body must
+    /// not allocate, release or move. ``chunkLocation(of:)`` gives the location that ``store(_:)`` gave.
     ///
     /// - Complexity: O(chunks).
     public func forEachLiveChunk<Failure: Error>(_ body: (SlabLocation) throws(Failure) -> Void) throws(Failure) {

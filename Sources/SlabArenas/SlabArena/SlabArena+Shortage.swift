@@ -35,7 +35,11 @@ extension SlabArena {
     /// rebalancing gather what is left, which works as soon as a slab's worth of chunks of one size is free.
     ///
     /// The handler may call everything of the arena. A request that finds no memory meanwhile does not call it again:
-    /// it is refused.
+    /// it is refused. Evict several items a call, such as half a slab's bytes: each call is followed by a look whether
+    /// upstream has more.
+    ///
+    /// Any allocation may run it: a location that was looked up before one may be stale after it. The arena keeps the
+    /// closure: capture what owns the arena as `unowned`; in an actor, call its methods through `assumeIsolated`.
     public var onShortage: ((SlabShortage) -> Bool)? {
         get { shortageHandler }
         set { shortageHandler = newValue }

@@ -94,13 +94,15 @@ public final class SlabArena {
     ///
     /// - Parameters:
     ///   - startChunkSize: bytes of the smallest chunk: at least 1; rounded up to `alignment`.
-    ///   - slabSize: bytes of a slab, and of the largest chunk: a multiple of `alignment`, and at most 2^31.
+    ///   - slabSize: bytes of a slab, and of the largest chunk: a multiple of `alignment`, and at most 2^31. Each class
+    ///     in use has a slab that is about half free: where there is a limit, let `slabSize` times
+    ///     the classes in use be a small part of it, such as 64 KiB for a limit of 8 MiB.
     ///   - growthFactor: above 1: each class's chunks are larger than the last one's by it, rounded up. One so near 1
     ///     that there would be more than 65,535 classes is refused.
     ///   - alignment: what chunks are aligned to: a power of two, and at most `slabSize`.
     ///   - upstream: where slabs come from: blocks of `slabSize` bytes, 128 more and 24 for each chunk, aligned to the
     ///     power of two that is not below `slabSize` (where upstream does not offer that, twice as much is asked for).
-    ///     It must not itself take memory from this arena.
+    ///     A limit must allow for at least one such block. It must not itself take memory from this arena.
     /// - Throws: ``ConfigurationError``, which names the argument.
     public init(
         startChunkSize: Int = 64, slabSize: Int = 1 << 20, growthFactor: Double = 1.25, alignment: Int = 8,
