@@ -28,31 +28,4 @@ done
 # Static programs are linked too.
 if command -v gcc >/dev/null && [[ ! -f $(gcc -print-file-name=libc.a) ]]; then missing+=(libc6-dev); fi
 
-if ((${#missing[@]} == 0)); then exit 0; fi
-mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
-
-if ! command -v apt-get >/dev/null; then
-    echo "The tests need what these Debian packages hold; install your system's own: ${missing[*]}" >&2
-    exit 1
-fi
-as_root=()
-if ((EUID != 0)); then
-    if ! command -v sudo >/dev/null; then
-        echo "The tests need these packages; as root, run: apt-get install ${missing[*]}" >&2
-        exit 1
-    fi
-    as_root=(sudo)
-fi
-run() { "${as_root[@]}" "$@"; }
-
-# Installing redis-server would start it as a service, which fails in a container, and which no test needs.
-policy=/usr/sbin/policy-rc.d
-if [[ ! -e $policy ]]; then
-    trap 'run rm -f "$policy"' EXIT
-    printf '#!/bin/sh\nexit 101\n' | run tee "$policy" >/dev/null
-    run chmod 755 "$policy"
-fi
-
-echo "Installing for the tests: ${missing[*]}"
-run apt-get -q update || echo "The package lists could not be renewed; going on with the ones that are there." >&2
-run env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install "${missing[@]}"
+"$(dirname "$0")/install-packages.sh" "the tests" "${missing[@]}"

@@ -16,6 +16,18 @@ import Testing
         arena.referenceCount(of: buffer.baseAddress!)
     }
 
+    @Test func aBufferThatIsNowhereEndsASharedChain() throws {
+        let arena = try SharedSlabArena(startChunkSize: 64, slabSize: 4096)
+        let head = try arena.allocateChain(byteCount: 640, chunkSize: 64)
+        #expect(arena.slabStatistics.chainWrites == 9)
+        arena.setNext(UnsafeRawBufferPointer(start: nil, count: 0), of: head.baseAddress!)
+        #expect(arena.next(of: head) == nil)
+        arena.checkInvariants()
+        #expect(arena.statistics.liveBlocks == 1)
+        arena.release(head)
+        try arena.close()
+    }
+
     @Test func aLinkHoldsAReferenceAndNextAddsOne() throws {
         let first = try arena.allocateChunk(byteCount: 10)
         let second = try arena.allocateChunk(byteCount: 100)

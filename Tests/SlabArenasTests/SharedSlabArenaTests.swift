@@ -10,18 +10,6 @@ import Testing
 @testable import SlabArenas
 
 @Suite struct SharedSlabArenaTests {
-    @Test func aBufferThatIsNowhereEndsAChain() throws {
-        let arena = try SharedSlabArena(startChunkSize: 64, slabSize: 4096)
-        let head = try arena.allocateChain(byteCount: 640, chunkSize: 64)
-        #expect(arena.slabStatistics.chainWrites == 9)
-        arena.setNext(UnsafeRawBufferPointer(start: nil, count: 0), of: head.baseAddress!)
-        #expect(arena.next(of: head) == nil)
-        arena.checkInvariants()
-        #expect(arena.statistics.liveBlocks == 1)
-        arena.release(head)
-        try arena.close()
-    }
-
     @Test func configurationIsValidated() throws {
         func argument(_ make: () throws(ConfigurationError) -> SharedSlabArena) -> String? {
             let made = Result { () throws(ConfigurationError) in try make() }

@@ -22,34 +22,7 @@ done
 # Debian's python3 has its virtual environments in a package apart.
 if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then missing+=(python3-venv); fi
 
-if ((${#missing[@]} > 0)); then
-    mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
-    if ! command -v apt-get >/dev/null; then
-        echo "The cache server's tests need what these Debian packages hold; install your own: ${missing[*]}" >&2
-        exit 1
-    fi
-    as_root=()
-    if ((EUID != 0)); then
-        if ! command -v sudo >/dev/null; then
-            echo "The cache server's tests need these packages; as root, run: apt-get install ${missing[*]}" >&2
-            exit 1
-        fi
-        as_root=(sudo)
-    fi
-    run() { "${as_root[@]}" "$@"; }
-
-    # Installing memcached would start it as a service, which nobody asked for.
-    policy=/usr/sbin/policy-rc.d
-    if [[ ! -e $policy ]]; then
-        trap 'run rm -f "$policy"' EXIT
-        printf '#!/bin/sh\nexit 101\n' | run tee "$policy" >/dev/null
-        run chmod 755 "$policy"
-    fi
-
-    echo "Installing for the cache server's tests: ${missing[*]}"
-    run apt-get -q update || echo "The package lists could not be renewed; going on with the ones that are there." >&2
-    run env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install "${missing[@]}"
-fi
+"$here/../../Scripts/install-packages.sh" "the cache server's tests" "${missing[@]}"
 
 if ! "$environment/bin/python" -c "import pymemcache; assert pymemcache.__version__ == '$pymemcache_version'" \
     2>/dev/null; then
