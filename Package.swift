@@ -27,12 +27,24 @@ let package = Package(
     name: "mallow",
     platforms: [.macOS(.v15)],
     products: [
-        .library(name: "Mallow", targets: ["Mallow", "AllocatorCore", "ComposableAllocators", "SlabArenas"]),
+        .library(
+            name: "Mallow",
+            targets: [
+                "Mallow", "RangeAllocators", "AllocatorCore", "ComposableAllocators", "SlabArenas", "SegmentedBuffers",
+            ]),
+        .library(name: "MallowNIO", targets: ["MallowNIO"]),
+        .library(name: "MallowFoundation", targets: ["MallowFoundation"]),
         .library(name: "AllocatorTestKit", targets: ["AllocatorTestKit"]),
         .executable(name: "mallow", targets: ["MallowTool"]),
     ],
+    traits: [
+        .trait(name: "NIO", description: "MallowNIO: segmented buffers to and from SwiftNIO's ByteBuffer"),
+        .trait(name: "Foundation", description: "MallowFoundation: segmented buffers to and from Data"),
+    ],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0")
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        // Resolved only where the trait NIO is on.
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
     ],
     targets: [
         .target(name: "CMallowShims"),
@@ -46,20 +58,39 @@ let package = Package(
             name: "MallowABI", dependencies: ["CMallowShims", "SystemMemoryEmbedded", "MallocHeapEmbedded"],
             exclude: ["exports.txt", "mallow.h"],
             swiftSettings: embedded),
+        .target(name: "RangeAllocators"),
         .target(name: "AllocatorCore", dependencies: ["CMallowShims", "SystemMemory"]),
         .target(
-            name: "ComposableAllocators", dependencies: ["AllocatorCore", "SystemMemory", "CMallowShims"],
+            name: "ComposableAllocators",
+            dependencies: ["RangeAllocators", "AllocatorCore", "SystemMemory", "CMallowShims"],
             swiftSettings: [.enableExperimentalFeature("Lifetimes")]),
         .target(
             name: "SlabArenas",
             dependencies: ["AllocatorCore", "ComposableAllocators", "SystemMemory", "CMallowShims"],
             swiftSettings: [.enableExperimentalFeature("Lifetimes")]),
-        .target(name: "Mallow", dependencies: ["AllocatorCore", "ComposableAllocators", "SlabArenas"]),
+        .target(
+            name: "SegmentedBuffers",
+            dependencies: ["AllocatorCore", "ComposableAllocators", "SystemMemory", "CMallowShims"],
+            swiftSettings: [.enableExperimentalFeature("Lifetimes")]),
+        .target(
+            name: "Mallow",
+            dependencies: [
+                "RangeAllocators", "AllocatorCore", "ComposableAllocators", "SlabArenas", "SegmentedBuffers",
+            ]),
+        // Empty where their traits are off.
+        .target(
+            name: "MallowNIO",
+            dependencies: [
+                "Mallow",
+                .product(name: "NIOCore", package: "swift-nio", condition: .when(traits: ["NIO"])),
+            ]),
+        .target(name: "MallowFoundation", dependencies: ["Mallow"]),
         .target(name: "AllocatorTestKit", dependencies: ["AllocatorCore"]),
         .executableTarget(
             name: "MallowTool",
             dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser")]),
         .testTarget(name: "MallocHeapTests", dependencies: ["MallocHeap", "SystemMemory", "CMallowShims"]),
+        .testTarget(name: "RangeAllocatorsTests", dependencies: ["RangeAllocators"]),
         .testTarget(name: "AllocatorCoreTests", dependencies: ["AllocatorCore", "AllocatorTestKit", "SystemMemory"]),
         .testTarget(
             name: "ComposableAllocatorsTests", dependencies: ["Mallow", "AllocatorTestKit", "SystemMemory"],
@@ -67,6 +98,8 @@ let package = Package(
         .testTarget(
             name: "SlabArenasTests", dependencies: ["Mallow", "AllocatorTestKit", "SystemMemory"],
             exclude: ["Refused", "Accepted"]),
+        .testTarget(
+            name: "SegmentedBuffersTests", dependencies: ["Mallow", "AllocatorTestKit", "SystemMemory"]),
         .testTarget(name: "AllocatorTestKitTests", dependencies: ["Mallow", "AllocatorTestKit"]),
         .testTarget(name: "MallowABITests", exclude: ["Programs", "exported-symbols.txt"]),
         .testTarget(name: "MallowToolTests"),

@@ -23,17 +23,22 @@ allow() { # folder, then what it may import
 allow SystemMemory CMallowShims Synchronization
 allow MallocHeap CMallowShims SystemMemory SystemMemoryEmbedded Synchronization
 allow MallowABI CMallowShims SystemMemoryEmbedded MallocHeapEmbedded
+allow RangeAllocators
 allow AllocatorCore CMallowShims SystemMemory Glibc Musl Darwin
-allow ComposableAllocators AllocatorCore SystemMemory CMallowShims Synchronization Glibc Musl Darwin
+allow ComposableAllocators RangeAllocators AllocatorCore SystemMemory CMallowShims Synchronization Glibc Musl Darwin
 allow SlabArenas AllocatorCore ComposableAllocators SystemMemory CMallowShims Synchronization Glibc Musl Darwin
 allow AllocatorTestKit AllocatorCore Synchronization Glibc Musl Darwin Android
-allow Mallow AllocatorCore ComposableAllocators SlabArenas
+allow SegmentedBuffers AllocatorCore ComposableAllocators SystemMemory CMallowShims Synchronization Glibc Musl Darwin
+allow Mallow RangeAllocators AllocatorCore ComposableAllocators SlabArenas SegmentedBuffers
+allow MallowNIO Mallow NIOCore
+allow MallowFoundation Mallow Foundation FoundationEssentials
 allow MallowTool ArgumentParser Foundation FoundationEssentials Glibc Musl Darwin
 
 for folder in Sources/*/; do
     name=$(basename "$folder")
     case $name in CMallowShims | SystemMemory | SystemMemoryEmbedded | MallocHeap | MallocHeapEmbedded | MallowABI | \
-        AllocatorCore | ComposableAllocators | SlabArenas | AllocatorTestKit | Mallow | MallowTool) ;;
+        RangeAllocators | AllocatorCore | ComposableAllocators | SlabArenas | SegmentedBuffers | AllocatorTestKit | \
+        Mallow | MallowNIO | MallowFoundation | MallowTool) ;;
     *)
         echo "Sources/$name has no place in the order of the layers" >&2
         failed=1

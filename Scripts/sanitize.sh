@@ -21,6 +21,6 @@ run() { # name, filter
     rm -f "$log"
 }
 
-allocators='AllocatorCoreTests|ComposableAllocatorsTests|SlabArenasTests|AllocatorTestKitTests'
+allocators='RangeAllocatorsTests|AllocatorCoreTests|ComposableAllocatorsTests|SlabArenasTests|SegmentedBuffersTests|AllocatorTestKitTests'
 run thread 'MallocHeapTests.HeapTests/Threads|SynchronizedTests|PerThreadTests|CAllocatorTests|SharedAllocatorTests|SharedSlabArena(Thread|Parts)Tests|SharedRebalancingTests'
 run address "MallocHeapTests|$allocators"

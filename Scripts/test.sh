@@ -12,7 +12,7 @@ Scripts/sanitize.sh
 echo "the allocators' tests in release"
 log=$(mktemp)
 if ! "$swift" test -c release -Xswiftc -enable-testing --scratch-path .build/release-tests \
-    --filter 'AllocatorCoreTests|ComposableAllocatorsTests|SlabArenasTests|AllocatorTestKitTests' >"$log" 2>&1; then
+    --filter 'RangeAllocatorsTests|AllocatorCoreTests|ComposableAllocatorsTests|SlabArenasTests|SegmentedBuffersTests|AllocatorTestKitTests' >"$log" 2>&1; then
     tail -n 80 "$log" >&2
     exit 1
 fi

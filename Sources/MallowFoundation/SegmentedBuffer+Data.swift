@@ -1,0 +1,4 @@
+#if Foundation
+    public import Foundation
+    public import Mallow
+#endif

@@ -1,0 +1,4 @@
+#if NIO
+    public import Mallow
+    public import NIOCore
+#endif

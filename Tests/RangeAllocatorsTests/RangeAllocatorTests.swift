@@ -1,0 +1,2 @@
+import RangeAllocators
+import Testing

@@ -1,0 +1,2 @@
+import Mallow
+import Testing
