@@ -1,38 +1,36 @@
-// Which bin a count belongs to. Level 0 has a bin for each count below 32; level n (from 1 on) has the counts from
-// 2^(n+4) to 2^(n+5), in 32 bins of equal width: a bin's counts differ by less than a 32nd.
+// Which bin a count belongs to, as one number: counts below 64 have a bin each; from there on each power of two has 32
+// bins of equal width, so that a bin's counts differ by less than a 32nd.
+//
+//     count            1 … 63    64, 66, …, 126    128, 132, …, 252    …
+//     bin              1 … 63    64, 65, …,  95     96,  97, …, 127    …
 
 /// A bin: counts that differ little.
-struct BinNumber: Equatable {
+struct BinNumber: Equatable, BitwiseCopyable {
+    /// The bins whose bits are in one word.
     static let binsPerLevel = 32
-    /// Counts go up to 2^62.
+    /// Counts go up to 2^63 - 1.
     static let levelCount = 59
 
-    let level: Int
-    /// From 0 to 31.
-    let position: UInt32
+    let number: Int
 
     @inline(__always)
-    init(level: Int, position: UInt32) {
-        self.level = level
-        self.position = position
-    }
+    init(_ number: Int) { self.number = number }
 
-    /// The bin of a count, which is at least 1 and at most 2^63 - 1.
+    /// The bin of a count, which is at least 1.
     @inline(__always)
     init(holding count: Int) {
-        // What is below 32 counts as 31 here, and has level 0.
-        level = 59 &- (UInt64(bitPattern: Int64(count)) | 31).leadingZeroBitCount
-        position = UInt32(truncatingIfNeeded: count &>> max(level &- 1, 0)) & 31
+        let shift = 58 &- (UInt64(bitPattern: Int64(count)) | 32).leadingZeroBitCount
+        number = shift &<< 5 &+ count &>> shift
     }
 
     @inline(__always)
-    var index: Int { level &* Self.binsPerLevel &+ Int(position) }
+    var level: Int { number &>> 5 }
 
-    /// The bin above, or nil for the last.
+    /// Its bit in the word of its level.
     @inline(__always)
-    var next: BinNumber? {
-        let next = index &+ 1
-        return next < Self.levelCount &* Self.binsPerLevel
-            ? BinNumber(level: next &>> 5, position: UInt32(truncatingIfNeeded: next) & 31) : nil
-    }
+    var bit: UInt32 { 1 &<< (UInt32(truncatingIfNeeded: number) & 31) }
+
+    /// The bin above.
+    @inline(__always)
+    var next: BinNumber { BinNumber(number &+ 1) }
 }

@@ -1,211 +1,240 @@
-// Where a free range starts or ends: a hash table from offsets to nodes. Open addressing with linear probing; an entry
-// that is removed leaves no mark behind, those after it move up.
+// Where a free range starts or ends: a hash table from offsets to nodes.
 //
-//     entry   31 ──── 29   28         27 ─────── k   k-1 ─────── 0
-//             distance     is upper   part of hash   node's number + 1, or 0: empty
+//     bucket, 32 bytes   0 ─── 5   6          7   8 ──────── 31
+//                        tags      overflow   -   6 numbers of nodes
 //
-// A table of 2^m entries has numbers of k = m - 1 bits, which suffice, since a range has two entries and at most 5/8 of
-// the entries are used. The offset itself is in the node: what the part of the hash does not rule out is looked up
-// there. The distance is from the place where the hash wants it; 7 stands for 7 and more, which is found out from the
-// node.
+// A tag is a byte of the hash, at least 128, or 0: then the place is empty. An entry that finds the bucket which its
+// hash wants full goes to the next that is not, and each bucket that it passes counts it as overflow. So a search ends
+// at the first bucket without overflow; nearly always that is the first. The offset itself is in the node: a tag
+// that fits is looked up there. Nothing moves when an entry is removed, and there is no loop whose end a processor would
+// have to guess: a search is one load of eight bytes, and what it finds.
 //
-// E1. Every live node is in the table twice, under its two ends, and nothing else is.
-// E2. Between an entry's place and where its hash wants it no entry is empty.
+// E1. Every live node is in the table twice, for its two ends, and nothing else is.
+// E2. `overflow` of a bucket is the number of entries that passed it, or 255 if it ever was that many.
+//
+// Cost: at most 4 of a bucket's 6 places are used on average; buckets grow by halves: from 8 to 12 bytes an entry.
+// The buckets are those of Folly's F14 (Bronson and Shi, 2019), without vector instructions.
 
 struct RangeEnds: ~Copyable {
-    enum End: UInt32, BitwiseCopyable {
-        case lower = 0
-        case upper = 0x1000_0000
-    }
-
-    /// What a search found: the node, and which end of it lies there.
+    /// What a search found: the node, and the entry.
     struct Found: BitwiseCopyable {
         let node: UInt32
-        let end: End
+        /// Of the bucket, in bytes.
+        let bucket: Int
+        let place: Int
 
         @inline(__always)
         var isFound: Bool { node != RangeNodes.none }
     }
 
-    private var entries: UnsafeMutablePointer<UInt32>
-    private var mask: Int
-    /// From the hash to the place.
-    private var shift: UInt64
-    private var indexMask: UInt32
+    private var buckets: UnsafeMutableRawPointer
+    private var bucketCount: UInt64
+    private var count = 0
 
-    private static var upperBit: UInt32 { End.upper.rawValue }
-    private static var distanceShift: UInt32 { 29 }
-    private static var manyBits: UInt32 { 7 }
-    /// The bits of the hash and of the number.
-    private static var hashBits: UInt32 { 0x0fff_ffff }
+    private static var bucketBytes: Int { 32 }
+    private static var ones: UInt64 { 0x0101_0101_0101 }
+    private static var marks: UInt64 { 0x8080_8080_8080 }
+    private static var overflowShift: UInt64 { 48 }
+    private static var mostOverflow: UInt64 { 255 }
 
-    init() { self.init(bits: 4) }
+    init() { self.init(bucketCount: 2) }
 
-    private init(bits: Int) {
-        let count = 1 << bits
-        entries = .allocate(capacity: count)
-        entries.initialize(repeating: 0, count: count)
-        mask = count - 1
-        shift = UInt64(64 - bits)
-        indexMask = 1 << UInt32(bits - 1) - 1
+    private init(bucketCount: Int) {
+        buckets = .allocate(byteCount: bucketCount * Self.bucketBytes, alignment: 64)
+        buckets.initializeMemory(as: UInt64.self, repeating: 0, count: bucketCount * Self.bucketBytes / 8)
+        self.bucketCount = UInt64(bucketCount)
     }
 
-    deinit { entries.deallocate() }
+    deinit { buckets.deallocate() }
 
-    var byteCount: Int { (mask + 1) * 4 }
+    var byteCount: Int { Int(bucketCount) * Self.bucketBytes }
 
-    /// Multiplies by 2^64 over the golden ratio: the upper bits are the place. What is folded in lets offsets that
-    /// differ in high bits alone differ in all.
+    // MARK: A bucket
+
+    /// Multiplies by 2^64 over the golden ratio. What is folded in lets offsets that differ in high bits alone differ in
+    /// all.
     @inline(__always)
     private func hash(_ key: Int) -> UInt64 {
         let key = UInt64(bitPattern: Int64(key))
         return (key ^ key &>> 32) &* 0x9e37_79b9_7f4a_7c15
     }
 
+    /// The bucket that the hash wants, by its upper bits.
     @inline(__always)
-    private func place(_ hash: UInt64) -> Int { Int(truncatingIfNeeded: hash &>> shift) }
-
-    /// The hash's bits of an entry: others than those that make the place.
-    @inline(__always)
-    private func tag(_ hash: UInt64) -> UInt32 {
-        UInt32(truncatingIfNeeded: hash &>> 4) & Self.hashBits & ~indexMask
+    private func home(_ hash: UInt64) -> Int {
+        Int(truncatingIfNeeded: hash.multipliedFullWidth(by: bucketCount).high) &* Self.bucketBytes
     }
+
+    /// Bits that the number of the bucket leaves unused, but in tables of many millions.
+    @inline(__always)
+    private func tag(_ hash: UInt64) -> UInt64 { hash &>> 24 & 0x7f | 0x80 }
+
+    @inline(__always)
+    private func tags(_ bucket: Int) -> UInt64 { buckets.load(fromByteOffset: bucket, as: UInt64.self) }
+
+    @inline(__always)
+    private mutating func setTags(_ bucket: Int, _ tags: UInt64) {
+        buckets.storeBytes(of: tags, toByteOffset: bucket, as: UInt64.self)
+    }
+
+    @inline(__always)
+    private func node(_ bucket: Int, _ place: Int) -> UInt32 {
+        buckets.load(fromByteOffset: bucket &+ 8 &+ 4 &* place, as: UInt32.self)
+    }
+
+    /// The marks of the places whose tag is this one. Those above one that has it may be marked too and have another:
+    /// what is marked is to be compared, but the lowest mark is right.
+    @inline(__always)
+    private func matches(_ tags: UInt64, _ tag: UInt64) -> UInt64 {
+        let differences = tags ^ tag &* Self.ones
+        return (differences &- Self.ones) & ~differences & Self.marks
+    }
+
+    @inline(__always)
+    private func next(_ bucket: Int) -> Int {
+        let next = bucket &+ Self.bucketBytes
+        return next == byteCount ? 0 : next
+    }
+
+    // MARK: Searching
 
     /// The node that has an end at the offset.
     @inline(__always)
     func find(_ key: Int, _ nodes: borrowing RangeNodes) -> Found {
         let hash = hash(key)
-        let tag = tag(hash)
-        var place = place(hash)
+        var bucket = home(hash)
         while true {
-            let entry = entries[place]
-            if entry == 0 { return Found(node: RangeNodes.none, end: .lower) }
-            if (entry ^ tag) & Self.hashBits & ~indexMask == 0 {
-                let node = entry & indexMask &- 1
-                if entry & Self.upperBit == 0 {
-                    if nodes[node].lower == key { return Found(node: node, end: .lower) }
-                } else if nodes[node].upper == key {
-                    return Found(node: node, end: .upper)
+            let tags = tags(bucket)
+            var matches = matches(tags, tag(hash))
+            while matches != 0 {
+                let place = matches.trailingZeroBitCount &>> 3
+                let node = node(bucket, place)
+                if nodes[node].lower == key || nodes[node].upper == key {
+                    return Found(node: node, bucket: bucket, place: place)
                 }
+                matches &= matches &- 1
             }
-            place = (place &+ 1) & mask
+            if tags &>> Self.overflowShift == 0 { return Found(node: RangeNodes.none, bucket: 0, place: 0) }
+            bucket = next(bucket)
         }
     }
 
-    /// The node that has this end at the offset, or none.
-    func node(under key: Int, _ end: End, _ nodes: borrowing RangeNodes) -> UInt32 {
-        let found = find(key, nodes)
-        return found.isFound && found.end == end ? found.node : RangeNodes.none
+    /// Where an entry of a node is, which is in the table. The nodes are not read for it.
+    @inline(__always)
+    private func find(_ key: Int, of node: UInt32) -> Found {
+        let hash = hash(key)
+        var bucket = home(hash)
+        while true {
+            var matches = matches(tags(bucket), tag(hash))
+            while matches != 0 {
+                let place = matches.trailingZeroBitCount &>> 3
+                // The other end of the node may be in this bucket, with the same tag: either entry will do.
+                if self.node(bucket, place) == node { return Found(node: node, bucket: bucket, place: place) }
+                matches &= matches &- 1
+            }
+            bucket = next(bucket)
+        }
     }
+
+    // MARK: Changing
 
     /// Enters a node's end, which is not in the table yet. There is room: see `reserve`.
     @inline(__always)
-    mutating func insert(_ key: Int, _ end: End, of node: UInt32) {
+    mutating func insert(_ key: Int, of node: UInt32) {
         let hash = hash(key)
-        let home = place(hash)
-        var place = home
-        while entries[place] != 0 { place = (place &+ 1) & mask }
-        entries[place] = entry(node, end, tag(hash), distance: (place &- home) & mask)
+        var bucket = home(hash)
+        var tags = tags(bucket)
+        var empty = matches(tags, 0)
+        while empty == 0 {
+            if tags &>> Self.overflowShift < Self.mostOverflow { setTags(bucket, tags &+ 1 &<< Self.overflowShift) }
+            bucket = next(bucket)
+            tags = self.tags(bucket)
+            empty = matches(tags, 0)
+        }
+        let place = empty.trailingZeroBitCount &>> 3
+        setTags(bucket, tags | tag(hash) &<< UInt64(truncatingIfNeeded: place &<< 3))
+        buckets.storeBytes(of: node, toByteOffset: bucket &+ 8 &+ 4 &* place, as: UInt32.self)
+        count &+= 1
     }
 
+    /// Removes what a search for this key found.
     @inline(__always)
-    private func entry(_ node: UInt32, _ end: End, _ tag: UInt32, distance: Int) -> UInt32 {
-        let distance = UInt32(truncatingIfNeeded: min(distance, Int(Self.manyBits)))
-        return distance &<< Self.distanceShift | end.rawValue | tag | (node &+ 1)
+    mutating func remove(_ found: Found, _ key: Int) {
+        setTags(found.bucket, tags(found.bucket) & ~(0xff &<< UInt64(truncatingIfNeeded: found.place &<< 3)))
+        count &-= 1
+        let home = home(hash(key))
+        if home != found.bucket { uncount(from: home, to: found.bucket) }
     }
 
-    /// Where an entry of a node is, which is in the table. The nodes need not be read for it.
+    /// Removes an end of a node.
     @inline(__always)
-    private func place(of key: Int, _ end: End, _ node: UInt32) -> Int {
-        let hash = hash(key)
-        let wanted = end.rawValue | tag(hash) | (node &+ 1)
-        var place = place(hash)
-        while entries[place] & (Self.upperBit | Self.hashBits) != wanted { place = (place &+ 1) & mask }
-        return place
-    }
+    mutating func remove(_ key: Int, of node: UInt32) { remove(find(key, of: node), key) }
 
     /// Lets another node have an end.
     @inline(__always)
-    mutating func replace(_ key: Int, _ end: End, of node: UInt32, with other: UInt32) {
-        let place = place(of: key, end, node)
-        entries[place] = entries[place] & ~indexMask | (other &+ 1)
+    mutating func replace(_ key: Int, of node: UInt32, with other: UInt32) {
+        let found = find(key, of: node)
+        buckets.storeBytes(of: other, toByteOffset: found.bucket &+ 8 &+ 4 &* found.place, as: UInt32.self)
     }
 
-    /// Removes an end of a node. The nodes have the ends of all the other entries.
-    @inline(__always)
-    mutating func remove(_ key: Int, _ end: End, of node: UInt32, _ nodes: borrowing RangeNodes) {
-        var hole = place(of: key, end, node)
-        var place = (hole &+ 1) & mask
-        // What comes after and may as well be in the hole moves there (E2).
-        while entries[place] != 0 {
-            let entry = entries[place]
-            let distance = distance(of: entry, at: place, nodes)
-            let step = (place &- hole) & mask
-            if distance >= step {
-                let moved = UInt32(truncatingIfNeeded: min(distance &- step, Int(Self.manyBits)))
-                entries[hole] = entry & ~(Self.manyBits &<< Self.distanceShift) | moved &<< Self.distanceShift
-                hole = place
-            }
-            place = (place &+ 1) & mask
-        }
-        entries[hole] = 0
-    }
-
-    @inline(__always)
-    private func distance(of entry: UInt32, at place: Int, _ nodes: borrowing RangeNodes) -> Int {
-        let distance = entry &>> Self.distanceShift
-        return distance < Self.manyBits ? Int(distance) : longDistance(of: entry, at: place, nodes)
-    }
-
+    /// An entry that passed these buckets is gone (E2).
     @inline(never)
-    private func longDistance(of entry: UInt32, at place: Int, _ nodes: borrowing RangeNodes) -> Int {
-        let node = entry & indexMask &- 1
-        let key = entry & Self.upperBit == 0 ? nodes[node].lower : nodes[node].upper
-        return (place &- self.place(hash(key))) & mask
+    private mutating func uncount(from home: Int, to last: Int) {
+        var bucket = home
+        while bucket != last {
+            let tags = tags(bucket)
+            if tags &>> Self.overflowShift < Self.mostOverflow { setTags(bucket, tags &- 1 &<< Self.overflowShift) }
+            bucket = next(bucket)
+        }
     }
 
-    /// Makes room for so many ranges.
+    /// Makes room for two more entries.
     @inline(__always)
-    mutating func reserve(rangeCount: Int, _ nodes: borrowing RangeNodes) {
-        if rangeCount &* 16 > (mask &+ 1) &* 5 { grow(nodes) }
+    mutating func reserve(_ nodes: borrowing RangeNodes) {
+        if UInt64(truncatingIfNeeded: count &+ 2) > bucketCount &* 4 { grow(nodes) }
     }
 
     @inline(never)
     private mutating func grow(_ nodes: borrowing RangeNodes) {
-        let bits = Int(64 - shift) + 1
-        // 29 bits of places leave 28 for the number, and none for the hash.
-        if bits > 29 { fatalError("RangeAllocator: SegregatedFit has room for 167 million free ranges and no more") }
-        let old = entries
-        let count = mask + 1
-        let oldIndexMask = indexMask
-        entries = .allocate(capacity: 1 << bits)
-        entries.initialize(repeating: 0, count: 1 << bits)
-        mask = 1 << bits - 1
-        shift = UInt64(64 - bits)
-        indexMask = 1 << UInt32(bits - 1) - 1
-        for place in 0..<count where old[place] != 0 {
-            let node = old[place] & oldIndexMask &- 1
-            let end: End = old[place] & Self.upperBit == 0 ? .lower : .upper
-            insert(end == .lower ? nodes[node].lower : nodes[node].upper, end, of: node)
-        }
+        let (old, oldCount) = (buckets, Int(bucketCount))
+        let newCount = oldCount + max(oldCount / 2, 2)
+        buckets = .allocate(byteCount: newCount * Self.bucketBytes, alignment: 64)
+        buckets.initializeMemory(as: UInt64.self, repeating: 0, count: newCount * Self.bucketBytes / 8)
+        bucketCount = UInt64(newCount)
         old.deallocate()
+        count = 0
+        for node in nodes.live() {
+            insert(nodes[node].lower, of: node)
+            insert(nodes[node].upper, of: node)
+        }
     }
 
-    mutating func removeAll() { entries.update(repeating: 0, count: mask + 1) }
+    mutating func removeAll() {
+        buckets.initializeMemory(as: UInt64.self, repeating: 0, count: Int(bucketCount) * Self.bucketBytes / 8)
+        count = 0
+    }
 
     func brokenInvariant(_ nodes: borrowing RangeNodes) -> String? {
         var used = 0
-        for place in 0...mask where entries[place] != 0 {
-            used += 1
-            let entry = entries[place]
-            let node = entry & indexMask &- 1
-            let end: End = entry & Self.upperBit == 0 ? .lower : .upper
-            let key = end == .lower ? nodes[node].lower : nodes[node].upper
-            let found = find(key, nodes)
-            guard found.node == node, found.end == end else { return "E1: \(key) leads to another node than \(node)" }
-            let real = (place - self.place(hash(key))) & mask
-            guard Int(entry >> Self.distanceShift) == min(real, 7) else { return "E2: the distance of \(key)" }
+        for bucket in stride(from: 0, to: byteCount, by: Self.bucketBytes) {
+            used += (tags(bucket) & Self.marks).nonzeroBitCount
         }
-        return used == nodes.count * 2 ? nil : "E1: \(used) entries for \(nodes.count) ranges"
+        var passed = [Int](repeating: 0, count: Int(bucketCount))
+        for node in nodes.live() {
+            for key in [nodes[node].lower, nodes[node].upper] {
+                let found = find(key, nodes)
+                guard found.node == node else { return "E1: \(key) does not lead to its node" }
+                var passing = home(hash(key))
+                while passing != found.bucket {
+                    passed[passing / Self.bucketBytes] += 1
+                    passing = next(passing)
+                }
+            }
+        }
+        for (bucket, passed) in passed.enumerated() {
+            let overflow = Int(tags(bucket * Self.bucketBytes) >> Self.overflowShift)
+            guard overflow == passed || overflow == Int(Self.mostOverflow) else { return "E2: bucket \(bucket)" }
+        }
+        return used == nodes.count * 2 && used == count ? nil : "E1: \(used) entries for \(nodes.count) ranges"
     }
 }

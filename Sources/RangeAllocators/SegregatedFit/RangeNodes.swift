@@ -94,6 +94,12 @@ struct RangeNodes: ~Copyable {
         return Self.none
     }
 
+    /// The live nodes. O(n).
+    func live() -> some Sequence<UInt32> {
+        let base = base
+        return (0..<UInt32(truncatingIfNeeded: used)).lazy.filter { base[Int($0)].upper >= 0 }
+    }
+
     /// The live ranges, in no order. O(n).
     func ranges() -> [Range<Int>] {
         var ranges: [Range<Int>] = []
@@ -105,12 +111,8 @@ struct RangeNodes: ~Copyable {
     }
 
     func brokenInvariant() -> String? {
-        let ranges = ranges().sorted { $0.lowerBound < $1.lowerBound }
+        let ranges = ranges()
         guard ranges.count == count else { return "N1: \(ranges.count) live nodes, \(count) counted" }
-        for (range, next) in zip(ranges, ranges.dropFirst()) where range.upperBound >= next.lowerBound {
-            return "R1: \(range) and \(next)"
-        }
-        if let empty = ranges.first(where: \.isEmpty) { return "R1: \(empty) is empty" }
         var free = 0
         var node = firstFree
         while node != Self.none {

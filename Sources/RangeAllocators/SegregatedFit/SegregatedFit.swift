@@ -7,13 +7,16 @@
 //     ends     open addressing, 4 bytes an entry: a node's number under its lower end, and under its upper; see
 //              RangeEnds.swift
 //
-// F1. Each free range has one node, which is in the list of the bin of its count, and in `ends` twice.
+//     wilderness   the range that an empty space started with, or what is left of it: no node, no bin, no entry
+//
+// F1. Each free range but the wilderness has one node, which is in the list of the bin of its count, and in `ends` twice.
 // F2. A bin's bit is set exactly where its list is not empty; a level's where a bin of it has its bit set.
-// F3. Whenever an end is removed from `ends`, the nodes have the ends of all other entries.
-// F4. R1, from which follows that no offset is an end of two free ranges: `ends` has each key once.
+// F3. R1, from which follows that no offset is an end of two free ranges: `ends` has each key once.
+//
+// F4. The wilderness is not empty, or `Int.min ..< Int.min`. It touches no free range.
 //
 // Cost: a request looks at the first range of its own bin, then takes the first of the next bin that has any, all of
-// which are large enough. Only where there is none does it search the one bin whose ranges may or may not fit (with an
+// which are large enough, then the wilderness. Only where that does not fit does it search the one bin whose ranges may or may not fit (with an
 // alignment, the bins up to count + alignment - 1). Freeing looks up the two ends. Both are O(1) but for that search,
 // and for the table's growth; what they cost besides is cache misses, about one an end and one a neighbour.
 // Thread-safety: none.
@@ -38,6 +41,8 @@ public struct SegregatedFit: RangeStrategy, ~Copyable {
     /// The lists of the bins of the first `levelCapacity` levels.
     private var heads: UnsafeMutablePointer<UInt32>
     private var levelCapacity: Int
+    private var wildLower = Int.min
+    private var wildUpper = Int.min
 
     public init() {
         nodes = RangeNodes()
@@ -57,7 +62,7 @@ public struct SegregatedFit: RangeStrategy, ~Copyable {
 
     public static var findsEveryOverlap: Bool { false }
 
-    public var rangeCount: Int { nodes.count }
+    public var rangeCount: Int { nodes.count &+ (wildUpper > wildLower ? 1 : 0) }
 
     public var metadataByteCount: Int {
         nodes.byteCount + ends.byteCount + MemoryLayout<Self>.size
@@ -67,36 +72,38 @@ public struct SegregatedFit: RangeStrategy, ~Copyable {
     // MARK: Bins
 
     /// Puts a node in the bin of its count (F1, F2).
+    @inline(__always)
     private mutating func link(_ node: UInt32, _ bin: BinNumber) {
         if bin.level >= levelCapacity { growHeads(to: bin.level + 1) }
-        let head = heads + bin.index
-        let next = head.pointee
+        let next = heads[bin.number]
+        heads[bin.number] = node
         nodes[node].previous = RangeNodes.none
         nodes[node].next = next
         if next != RangeNodes.none {
             nodes[next].previous = node
         } else {
-            bits[bin.level] |= 1 << bin.position
-            levels |= 1 << UInt64(truncatingIfNeeded: bin.level)
+            bits[bin.level] |= bin.bit
+            levels |= 1 &<< UInt64(truncatingIfNeeded: bin.level)
         }
-        head.pointee = node
     }
 
+    @inline(__always)
     private mutating func unlink(_ node: UInt32, _ bin: BinNumber) {
         let (previous, next) = (nodes[node].previous, nodes[node].next)
         if next != RangeNodes.none { nodes[next].previous = previous }
         if previous != RangeNodes.none {
             nodes[previous].next = next
         } else {
-            heads[bin.index] = next
+            heads[bin.number] = next
             if next == RangeNodes.none {
-                bits[bin.level] &= ~(1 << bin.position)
-                if bits[bin.level] == 0 { levels &= ~(1 << UInt64(truncatingIfNeeded: bin.level)) }
+                bits[bin.level] &= ~bin.bit
+                if bits[bin.level] == 0 { levels &= ~(1 &<< UInt64(truncatingIfNeeded: bin.level)) }
             }
         }
     }
 
     /// Gives a node other bounds, and the bin of its new count. Most ranges that shrink or grow stay in theirs.
+    @inline(__always)
     private mutating func setBounds(_ node: UInt32, _ lower: Int, _ upper: Int) {
         let old = BinNumber(holding: nodes[node].upper &- nodes[node].lower)
         let new = BinNumber(holding: upper &- lower)
@@ -121,32 +128,49 @@ public struct SegregatedFit: RangeStrategy, ~Copyable {
     }
 
     /// The first bin at or above `bin` that has a range, or nil.
+    @inline(__always)
     private borrowing func firstBin(from bin: BinNumber) -> BinNumber? {
-        let inLevel = bits[bin.level] & (~0 << bin.position)
-        if inLevel != 0 { return BinNumber(level: bin.level, position: UInt32(inLevel.trailingZeroBitCount)) }
-        let above = levels & (~1 << UInt64(truncatingIfNeeded: bin.level))
+        let level = bin.level
+        if level >= levelCapacity { return nil }
+        let inLevel = bits[level] & (0 &- bin.bit)
+        if inLevel != 0 { return BinNumber(level &<< 5 &+ inLevel.trailingZeroBitCount) }
+        let above = levels & (~1 &<< UInt64(truncatingIfNeeded: level))
         if above == 0 { return nil }
-        let level = above.trailingZeroBitCount
-        return BinNumber(level: level, position: UInt32(bits[level].trailingZeroBitCount))
+        let higher = above.trailingZeroBitCount
+        return BinNumber(higher &<< 5 &+ bits[higher].trailingZeroBitCount)
     }
 
     // MARK: Finding
 
-    /// A node with room for the request, or `none`: then there is none (R2).
+    /// A node with room for the request; or `wilderness`, which has room; or `none`: then there is none (R2).
+    @inline(__always)
     private borrowing func node(count: Int, alignment: Int) -> UInt32 {
         if alignment > 1 { return node(count: count, alignedTo: alignment) }
+        if levels == 0 { return wildUpper &- wildLower >= count ? Self.wilderness : RangeNodes.none }
         let own = BinNumber(holding: count)
         // The first of the request's own bin, which sizes that come again and again find: they would split others.
-        var first = RangeNodes.none
-        if bits[own.level] & 1 << own.position != 0 {
-            first = heads[own.index]
+        if own.level < levelCapacity, bits[own.level] & own.bit != 0 {
+            let first = heads[own.number]
             if nodes[first].upper &- nodes[first].lower >= count { return first }
         }
-        if let next = own.next, let bin = firstBin(from: next) { return heads[bin.index] }
-        // The only bin that is left: its other ranges may or may not fit.
-        while first != RangeNodes.none {
-            if nodes[first].upper &- nodes[first].lower >= count { return first }
-            first = nodes[first].next
+        if let bin = firstBin(from: own.next) { return heads[bin.number] }
+        return wildUpper &- wildLower >= count ? Self.wilderness : lastResort(count, own)
+    }
+
+    /// In place of a node's number.
+    private static var wilderness: UInt32 { RangeNodes.none - 1 }
+
+    @inline(__always)
+    private borrowing func lower(_ node: UInt32) -> Int { node == Self.wilderness ? wildLower : nodes[node].lower }
+
+    /// A node of the request's own bin, the only one that is left: its ranges may or may not fit.
+    @inline(never)
+    private borrowing func lastResort(_ count: Int, _ own: BinNumber) -> UInt32 {
+        guard own.level < levelCapacity else { return RangeNodes.none }
+        var node = heads[own.number]
+        while node != RangeNodes.none {
+            if nodes[node].upper &- nodes[node].lower >= count { return node }
+            node = nodes[node].next
         }
         return RangeNodes.none
     }
@@ -154,37 +178,37 @@ public struct SegregatedFit: RangeStrategy, ~Copyable {
     @inline(never)
     private borrowing func node(count: Int, alignedTo alignment: Int) -> UInt32 {
         let own = BinNumber(holding: count)
-        if bits[own.level] & 1 << own.position != 0 {
-            let first = heads[own.index]
+        if own.level < levelCapacity, bits[own.level] & own.bit != 0 {
+            let first = heads[own.number]
             if nodes.fits(first, count, alignment) { return first }
         }
         // A range of so many has room wherever it starts.
-        let most = count &+ alignment &- 1
-        let enough = BinNumber(holding: most)
-        if let above = enough.next, let bin = firstBin(from: above) { return heads[bin.index] }
+        let enough = BinNumber(holding: count &+ alignment &- 1)
+        if let bin = firstBin(from: enough.next) { return heads[bin.number] }
+        if wildUpper > wildLower, roundedUp(wildLower, alignment) &+ count <= wildUpper { return Self.wilderness }
         // Those that may or may not fit, the smallest bins first.
         var bin = firstBin(from: own)
         while let searched = bin {
-            var node = heads[searched.index]
+            var node = heads[searched.number]
             while node != RangeNodes.none {
                 if nodes.fits(node, count, alignment) { return node }
                 node = nodes[node].next
             }
-            bin = searched.next.flatMap { firstBin(from: $0) }
+            bin = firstBin(from: searched.next)
         }
         return RangeNodes.none
     }
 
     public borrowing func find(count: Int, alignment: Int) -> Int? {
         let node = node(count: count, alignment: alignment)
-        return node == RangeNodes.none ? nil : roundedUp(nodes[node].lower, alignment)
+        return node == RangeNodes.none ? nil : roundedUp(lower(node), alignment)
     }
 
     public borrowing func largestCount() -> Int {
-        if levels == 0 { return 0 }
+        if levels == 0 { return wildUpper &- wildLower }
         let level = 63 - levels.leadingZeroBitCount
-        var node = heads[BinNumber(level: level, position: UInt32(31 - bits[level].leadingZeroBitCount)).index]
-        var largest = 0
+        var node = heads[level * BinNumber.binsPerLevel + 31 - bits[level].leadingZeroBitCount]
+        var largest = wildUpper &- wildLower
         while node != RangeNodes.none {
             largest = max(largest, nodes[node].upper - nodes[node].lower)
             node = nodes[node].next
@@ -197,9 +221,35 @@ public struct SegregatedFit: RangeStrategy, ~Copyable {
     public mutating func allocate(count: Int, alignment: Int) -> Int? {
         let node = node(count: count, alignment: alignment)
         if node == RangeNodes.none { return nil }
-        let lower = roundedUp(nodes[node].lower, alignment)
-        cut(node, lower, lower &+ count)
+        let lower = roundedUp(lower(node), alignment)
+        if node == Self.wilderness {
+            cutWilderness(lower, lower &+ count)
+        } else {
+            cut(node, lower, lower &+ count)
+        }
         return lower
+    }
+
+    /// Takes a part out of the wilderness, which keeps what is behind it.
+    @inline(__always)
+    private mutating func cutWilderness(_ lower: Int, _ upper: Int) {
+        let front = wildLower
+        if upper == wildUpper {
+            // F4. What is in front, if anything, stays the wilderness.
+            wildUpper = lower
+            if front == lower { (wildLower, wildUpper) = (.min, .min) }
+        } else {
+            wildLower = upper
+            if front != lower { add(front, lower) }
+        }
+    }
+
+    /// Enters a free range that touches no other.
+    private mutating func add(_ lower: Int, _ upper: Int) {
+        let node = newNode(lower, upper)
+        ends.insert(lower, of: node)
+        ends.insert(upper, of: node)
+        link(node, BinNumber(holding: upper &- lower))
     }
 
     /// Takes a part out of a node's range.
@@ -207,26 +257,22 @@ public struct SegregatedFit: RangeStrategy, ~Copyable {
         let (freeLower, freeUpper) = (nodes[node].lower, nodes[node].upper)
         if lower == freeLower {
             if upper == freeUpper {
-                unlink(node, BinNumber(holding: freeUpper &- freeLower))
-                ends.remove(freeLower, .lower, of: node, nodes)
-                ends.remove(freeUpper, .upper, of: node, nodes)
-                nodes.free(node)
-                shrinkIfMostlyFree()
+                _ = takeOut(node)
             } else {
-                ends.remove(freeLower, .lower, of: node, nodes)
-                ends.insert(upper, .lower, of: node)
+                ends.remove(freeLower, of: node)
+                ends.insert(upper, of: node)
                 setBounds(node, upper, freeUpper)
             }
         } else if upper == freeUpper {
-            ends.remove(freeUpper, .upper, of: node, nodes)
-            ends.insert(lower, .upper, of: node)
+            ends.remove(freeUpper, of: node)
+            ends.insert(lower, of: node)
             setBounds(node, freeLower, lower)
         } else {
             // The node keeps what is in front; another gets what is behind, and its upper end.
             let behind = newNode(upper, freeUpper)
-            ends.replace(freeUpper, .upper, of: node, with: behind)
-            ends.insert(upper, .lower, of: behind)
-            ends.insert(lower, .upper, of: node)
+            ends.replace(freeUpper, of: node, with: behind)
+            ends.insert(upper, of: behind)
+            ends.insert(lower, of: node)
             setBounds(node, freeLower, lower)
             link(behind, BinNumber(holding: freeUpper &- upper))
         }
@@ -234,13 +280,17 @@ public struct SegregatedFit: RangeStrategy, ~Copyable {
 
     /// A node in no list and with no ends in the table.
     private mutating func newNode(_ lower: Int, _ upper: Int) -> UInt32 {
-        ends.reserve(rangeCount: nodes.count &+ 1, nodes)
+        ends.reserve(nodes)
         return nodes.allocate(lower, upper)
     }
 
     public mutating func allocate(_ lower: Int, _ upper: Int) -> Bool {
-        var node = ends.node(under: lower, .lower, nodes)
-        if node == RangeNodes.none { node = ends.node(under: upper, .upper, nodes) }
+        if lower >= wildLower, upper <= wildUpper {
+            cutWilderness(lower, upper)
+            return true
+        }
+        var node = ends.find(lower, nodes).node
+        if node == RangeNodes.none { node = ends.find(upper, nodes).node }
         if node == RangeNodes.none { node = nodes.node(containing: lower) }
         guard node != RangeNodes.none, nodes[node].lower <= lower, nodes[node].upper >= upper else { return false }
         cut(node, lower, upper)
@@ -248,49 +298,93 @@ public struct SegregatedFit: RangeStrategy, ~Copyable {
     }
 
     public mutating func insert(_ lower: Int, _ upper: Int) -> Bool {
+        if lower <= wildUpper, upper >= wildLower { return insertBesideWilderness(lower, upper) }
+        if nodes.count == 0, wildUpper == wildLower {
+            (wildLower, wildUpper) = (lower, upper)
+            return true
+        }
         let below = ends.find(lower, nodes)
+        // F3: what starts at `lower`, or ends at `upper`, is free and overlaps.
+        if below.isFound, nodes[below.node].lower == lower { return false }
         let above = ends.find(upper, nodes)
-        // F4: what starts at `lower`, or ends at `upper`, is free and overlaps.
-        if below.isFound, below.end == .lower { return false }
-        if above.isFound, above.end == .upper { return false }
-        switch (below.isFound, above.isFound) {
-        case (false, false):
-            let node = newNode(lower, upper)
-            ends.insert(lower, .lower, of: node)
-            ends.insert(upper, .upper, of: node)
-            link(node, BinNumber(holding: upper &- lower))
-        case (true, false):
-            let freeLower = nodes[below.node].lower
-            ends.remove(lower, .upper, of: below.node, nodes)
-            ends.insert(upper, .upper, of: below.node)
-            setBounds(below.node, freeLower, upper)
-        case (false, true):
-            ends.remove(upper, .lower, of: above.node, nodes)
-            ends.insert(lower, .lower, of: above.node)
-            setBounds(above.node, lower, nodes[above.node].upper)
-        case (true, true):
+        if above.isFound {
             let end = nodes[above.node].upper
-            ends.remove(lower, .upper, of: below.node, nodes)
-            ends.remove(upper, .lower, of: above.node, nodes)
-            ends.replace(end, .upper, of: above.node, with: below.node)
-            unlink(above.node, BinNumber(holding: end &- upper))
-            nodes.free(above.node)
-            setBounds(below.node, nodes[below.node].lower, end)
-            shrinkIfMostlyFree()
+            if end == upper { return false }
+            ends.remove(above, upper)
+            if below.isFound {
+                join(below.node, above.node, lower, upper, end)
+            } else {
+                ends.insert(lower, of: above.node)
+                setBounds(above.node, lower, end)
+            }
+        } else if below.isFound {
+            ends.remove(below, lower)
+            ends.insert(upper, of: below.node)
+            setBounds(below.node, nodes[below.node].lower, upper)
+        } else {
+            add(lower, upper)
         }
         return true
+    }
+
+    /// Frees what touches the wilderness or overlaps it: a part of it, from then on.
+    @inline(__always)
+    private mutating func insertBesideWilderness(_ lower: Int, _ upper: Int) -> Bool {
+        if lower < wildUpper, upper > wildLower { return false }
+        if upper == wildLower {
+            if nodes.count == 0 {
+                wildLower = lower
+                return true
+            }
+            let below = ends.find(lower, nodes)
+            if below.isFound, nodes[below.node].lower == lower { return false }
+            wildLower = below.isFound ? takeOut(below.node).lowerBound : lower
+        } else {
+            let above = ends.find(upper, nodes)
+            if above.isFound, nodes[above.node].upper == upper { return false }
+            wildUpper = above.isFound ? takeOut(above.node).upperBound : upper
+        }
+        return true
+    }
+
+    /// Removes a free range from the records.
+    private mutating func takeOut(_ node: UInt32) -> Range<Int> {
+        let (lower, upper) = (nodes[node].lower, nodes[node].upper)
+        unlink(node, BinNumber(holding: upper &- lower))
+        ends.remove(lower, of: node)
+        ends.remove(upper, of: node)
+        nodes.free(node)
+        shrinkIfMostlyFree()
+        return lower..<upper
+    }
+
+    /// Frees what lies between two free ranges: the one above is no more, and its end is the other's.
+    private mutating func join(_ below: UInt32, _ above: UInt32, _ lower: Int, _ upper: Int, _ end: Int) {
+        ends.remove(lower, of: below)
+        ends.replace(end, of: above, with: below)
+        unlink(above, BinNumber(holding: end &- upper))
+        nodes.free(above)
+        setBounds(below, nodes[below].lower, end)
+        shrinkIfMostlyFree()
     }
 
     // MARK: The whole
 
     public borrowing func lowerEnd(ofRangeEndingAt upper: Int) -> Int? {
-        let node = ends.node(under: upper, .upper, nodes)
-        return node == RangeNodes.none ? nil : nodes[node].lower
+        if upper == wildUpper { return wildLower }
+        let found = ends.find(upper, nodes)
+        return found.isFound && nodes[found.node].upper == upper ? nodes[found.node].lower : nil
     }
 
-    public borrowing func freeRanges() -> [Range<Int>] { nodes.ranges().sorted { $0.lowerBound < $1.lowerBound } }
+    public borrowing func freeRanges() -> [Range<Int>] {
+        var ranges = nodes.ranges()
+        if wildUpper > wildLower { ranges.append(wildLower..<wildUpper) }
+        ranges.sort { $0.lowerBound < $1.lowerBound }
+        return ranges
+    }
 
     public mutating func removeAll() {
+        (wildLower, wildUpper) = (.min, .min)
         nodes.removeAll()
         ends.removeAll()
         while levels != 0 {
@@ -311,15 +405,12 @@ public struct SegregatedFit: RangeStrategy, ~Copyable {
     @inline(never)
     private mutating func shrink() {
         let ranges = nodes.ranges()
+        let wilderness = (wildLower, wildUpper)
         removeAll()
+        (wildLower, wildUpper) = wilderness
         nodes = RangeNodes()
         ends = RangeEnds()
-        for range in ranges {
-            let node = newNode(range.lowerBound, range.upperBound)
-            ends.insert(range.lowerBound, .lower, of: node)
-            ends.insert(range.upperBound, .upper, of: node)
-            link(node, BinNumber(holding: range.count))
-        }
+        for range in ranges { add(range.lowerBound, range.upperBound) }
     }
 
     public borrowing func brokenInvariant() -> String? {
@@ -329,16 +420,16 @@ public struct SegregatedFit: RangeStrategy, ~Copyable {
                 return "F2: the bit of level \(level)"
             }
             guard level < levelCapacity else { continue }
-            for position in 0..<UInt32(BinNumber.binsPerLevel) {
-                let bin = BinNumber(level: level, position: position)
-                var node = heads[bin.index]
-                guard (bits[level] >> position & 1 == 1) == (node != RangeNodes.none) else { return "F2: bin \(bin)" }
+            for position in 0..<BinNumber.binsPerLevel {
+                let bin = BinNumber(level * BinNumber.binsPerLevel + position)
+                var node = heads[bin.number]
+                guard (bits[level] & bin.bit != 0) == (node != RangeNodes.none) else { return "F2: bin \(bin.number)" }
                 var previous = RangeNodes.none
                 while node != RangeNodes.none {
                     guard BinNumber(holding: nodes[node].upper - nodes[node].lower) == bin else {
-                        return "F1: a range of \(nodes[node].upper - nodes[node].lower) in bin \(bin)"
+                        return "F1: a range of \(nodes[node].upper - nodes[node].lower) in bin \(bin.number)"
                     }
-                    guard nodes[node].previous == previous else { return "F1: a link back in bin \(bin)" }
+                    guard nodes[node].previous == previous else { return "F1: a link back in bin \(bin.number)" }
                     (previous, node) = (node, nodes[node].next)
                     linked += 1
                     guard linked <= nodes.count else { return "F1: more links than ranges" }
@@ -346,6 +437,11 @@ public struct SegregatedFit: RangeStrategy, ~Copyable {
             }
         }
         guard linked == nodes.count else { return "F1: \(linked) ranges in bins, \(nodes.count) in all" }
+        let ranges = freeRanges()
+        for (range, next) in zip(ranges, ranges.dropFirst()) where range.upperBound >= next.lowerBound {
+            return "R1: \(range) and \(next)"
+        }
+        guard ranges.count == rangeCount, !ranges.contains(where: \.isEmpty) else { return "R1, F4: an empty range" }
         return nodes.brokenInvariant() ?? ends.brokenInvariant(nodes)
     }
 }
