@@ -47,4 +47,12 @@ echo "installs, links and uninstalls"
 
 # The tests look for these where `make` puts them.
 export MALLOW_LIBRARY=$PWD/build/lib/libmallow.so MALLOW_TOOL=$PWD/build/bin/mallow
-"$swift" test
+log=$(mktemp)
+if ! "$swift" test 2>&1 | tee "$log"; then
+    # Hundreds of lines above: once more, last, with what the failing tests said.
+    echo "what failed:" >&2
+    grep -hE -A 4 'recorded an issue|✘ (Test|Suite) ' "$log" | grep -v '^✔' | cut -c 1-400 | tail -n 60 >&2
+    rm -f "$log"
+    exit 1
+fi
+rm -f "$log"

@@ -144,7 +144,7 @@ import Testing
             for block in blocks { allocator.deallocate(block) }
         }
         // A thread says that it is done a moment before it ends, and gives its magazines back then.
-        for _ in 0..<500 where allocator.threadCount > 0 { usleep(10_000) }
+        for _ in 0..<10_000 where allocator.threadCount > 0 { usleep(10_000) }
         let held = allocator.depot.inDepot
         #expect(held > 30)
         let block = try allocator.allocate(byteCount: 64)
@@ -162,7 +162,7 @@ import Testing
             }
         }
         // A thread says that it is done a moment before it ends.
-        for _ in 0..<500 where allocator.threadCount > 0 { usleep(10_000) }
+        for _ in 0..<10_000 where allocator.threadCount > 0 { usleep(10_000) }
         #expect(allocator.threadCount == 0)
         let statistics = allocator.statistics
         #expect(statistics.liveBlocks == 0 && statistics.totalBlocks == 250 * (1 + 41 + 81 + 121))
@@ -209,7 +209,7 @@ import Testing
                     for _ in 0..<3 { finished.wait() }
                     if round % 3 == 0 { try! allocator.close() }
                 }
-                #expect(ended.wait(timeout: .now() + 10) == .success)
+                #expect(ended.wait(timeout: .now() + 120) == .success)
             }
             work.withLockUnchecked { $0.isOver = true }
             for _ in 0..<3 { done.wait() }

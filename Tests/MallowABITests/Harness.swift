@@ -51,7 +51,7 @@ struct Command: Sendable {
     var environment: [String: String] = [:]
     var inputFile: String = "/dev/null"
     var directory: URL?
-    var timeLimit: Double = 120
+    var timeLimit: Double = 300
 
     init(_ arguments: String..., environment: [String: String] = [:], in directory: URL? = nil) {
         self.arguments = arguments

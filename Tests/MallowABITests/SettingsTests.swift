@@ -134,7 +134,7 @@ import Testing
         var command = try Command(await Workshop.shared.program("signal_storm.c").path).preloaded()
         command.environment["MALLOW_STATS"] = folder.path + "/%p.json"
         command.environment["MALLOW_STATS_SIGNAL"] = "USR2"
-        command.timeLimit = 60
+        command.timeLimit = 300
         let outcome = try await command.run()
         #expect(outcome.succeeded && outcome.lines.last?.hasSuffix(" 0 failed") == true, "\(outcome.summary)")
         #expect(outcome.errorText == "")

@@ -122,7 +122,7 @@ import Testing
         #expect(record["library"] as? String == (try Installation.library()))
         #expect(record["termination"] as? [String: Int] == ["status": 5])
         let wall = try #require(record["wallSeconds"] as? Double)
-        #expect(wall >= 0.1 && wall < 5)
+        #expect(wall >= 0.1 && wall < 120)
         for key in ["userSeconds", "systemSeconds", "peakBytes", "majorPageFaults", "minorPageFaults"] {
             #expect(record[key] as? NSNumber != nil, "\(key)")
         }

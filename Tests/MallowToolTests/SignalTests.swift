@@ -30,7 +30,7 @@ import Testing
     }
 
     @Test func theToolOutlivesASignalThatTheProgramHandles() throws {
-        let script = "trap 'echo again' TERM; echo ready; for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.02; done; exit 6"
+        let script = "trap 'echo again; got=1' TERM; echo ready; while [ -z $got ]; do sleep 0.02; done; exit 6"
         let tool = try RunningTool(["run", "sh", "-c", script])
         try tool.waitForOutput("ready")
         kill(tool.processID, SIGTERM)
@@ -98,9 +98,9 @@ import Testing
         let folder = try TemporaryFolder()
         let running = folder.path("running")
         let tool = try RunningTool([
-            "compare", "sh", "-c", "echo $$ > \(running).new; mv \(running).new \(running); exec sleep 30",
+            "compare", "sh", "-c", "echo $$ > \(running).new; mv \(running).new \(running); exec sleep 300",
         ])
-        let deadline = Date(timeIntervalSinceNow: 10)
+        let deadline = Date(timeIntervalSinceNow: 120)
         while folder.contents("running").isEmpty, Date() < deadline { usleep(5000) }
         let program = try #require(pid_t(folder.contents("running").dropLast()))
         kill(tool.processID, SIGTERM)

@@ -57,7 +57,7 @@ final class SpawnedProcess {
     ///
     /// - Returns: the status of `waitpid`.
     func wait() -> Int32 {
-        let deadline = Date(timeIntervalSinceNow: 30)
+        let deadline = Date(timeIntervalSinceNow: 180)
         while !hasEnded() {
             if Date() > deadline {
                 Issue.record("process \(processID) did not end")

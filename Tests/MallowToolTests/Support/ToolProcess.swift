@@ -50,7 +50,7 @@ struct RunningTool {
 
     /// Waits until the program has printed something; fails after ten seconds.
     func waitForOutput(_ text: String) throws {
-        let deadline = Date(timeIntervalSinceNow: 10)
+        let deadline = Date(timeIntervalSinceNow: 120)
         while !outputSoFar.contains(text) {
             try #require(Date() < deadline, "the program never printed \(text)")
             usleep(5000)
