@@ -35,14 +35,14 @@ public struct SegregatedFit: RangeStrategy, ~Copyable {
     var nodes: RangeNodes
     var ends: RangeEnds
     /// A bit a level.
-    private var levels: UInt64
+    var levels: UInt64
     /// The bits of each level's bins: as many as there can be levels.
-    private let bits: UnsafeMutablePointer<UInt32>
+    let bits: UnsafeMutablePointer<UInt32>
     /// The lists of the bins of the first `levelCapacity` levels.
-    private var heads: UnsafeMutablePointer<UInt32>
-    private var levelCapacity: Int
-    private var wildLower = Int.min
-    private var wildUpper = Int.min
+    var heads: UnsafeMutablePointer<UInt32>
+    var levelCapacity: Int
+    var wildLower = Int.min
+    var wildUpper = Int.min
 
     public init() {
         nodes = RangeNodes()
@@ -129,7 +129,7 @@ public struct SegregatedFit: RangeStrategy, ~Copyable {
 
     /// The first bin at or above `bin` that has a range, or nil.
     @inline(__always)
-    private borrowing func firstBin(from bin: BinNumber) -> BinNumber? {
+    borrowing func firstBin(from bin: BinNumber) -> BinNumber? {
         let level = bin.level
         if level >= levelCapacity { return nil }
         let inLevel = bits[level] & (0 &- bin.bit)
@@ -138,82 +138,6 @@ public struct SegregatedFit: RangeStrategy, ~Copyable {
         if above == 0 { return nil }
         let higher = above.trailingZeroBitCount
         return BinNumber(higher &<< 5 &+ bits[higher].trailingZeroBitCount)
-    }
-
-    // MARK: Finding
-
-    /// A node with room for the request; or `wilderness`, which has room; or `none`: then there is none (R2).
-    @inline(__always)
-    private borrowing func node(count: Int, alignment: Int) -> UInt32 {
-        if alignment > 1 { return node(count: count, alignedTo: alignment) }
-        if levels == 0 { return wildUpper &- wildLower >= count ? Self.wilderness : RangeNodes.none }
-        let own = BinNumber(holding: count)
-        // The first of the request's own bin, which sizes that come again and again find: they would split others.
-        if own.level < levelCapacity, bits[own.level] & own.bit != 0 {
-            let first = heads[own.number]
-            if nodes[first].upper &- nodes[first].lower >= count { return first }
-        }
-        if let bin = firstBin(from: own.next) { return heads[bin.number] }
-        return wildUpper &- wildLower >= count ? Self.wilderness : lastResort(count, own)
-    }
-
-    /// In place of a node's number.
-    private static var wilderness: UInt32 { RangeNodes.none - 1 }
-
-    @inline(__always)
-    private borrowing func lower(_ node: UInt32) -> Int { node == Self.wilderness ? wildLower : nodes[node].lower }
-
-    /// A node of the request's own bin, the only one that is left: its ranges may or may not fit.
-    @inline(never)
-    private borrowing func lastResort(_ count: Int, _ own: BinNumber) -> UInt32 {
-        guard own.level < levelCapacity else { return RangeNodes.none }
-        var node = heads[own.number]
-        while node != RangeNodes.none {
-            if nodes[node].upper &- nodes[node].lower >= count { return node }
-            node = nodes[node].next
-        }
-        return RangeNodes.none
-    }
-
-    @inline(never)
-    private borrowing func node(count: Int, alignedTo alignment: Int) -> UInt32 {
-        let own = BinNumber(holding: count)
-        if own.level < levelCapacity, bits[own.level] & own.bit != 0 {
-            let first = heads[own.number]
-            if nodes.fits(first, count, alignment) { return first }
-        }
-        // A range of so many has room wherever it starts.
-        let enough = BinNumber(holding: count &+ alignment &- 1)
-        if let bin = firstBin(from: enough.next) { return heads[bin.number] }
-        if wildUpper > wildLower, roundedUp(wildLower, alignment) &+ count <= wildUpper { return Self.wilderness }
-        // Those that may or may not fit, the smallest bins first.
-        var bin = firstBin(from: own)
-        while let searched = bin {
-            var node = heads[searched.number]
-            while node != RangeNodes.none {
-                if nodes.fits(node, count, alignment) { return node }
-                node = nodes[node].next
-            }
-            bin = firstBin(from: searched.next)
-        }
-        return RangeNodes.none
-    }
-
-    public borrowing func find(count: Int, alignment: Int) -> Int? {
-        let node = node(count: count, alignment: alignment)
-        return node == RangeNodes.none ? nil : roundedUp(lower(node), alignment)
-    }
-
-    public borrowing func largestCount() -> Int {
-        if levels == 0 { return wildUpper &- wildLower }
-        let level = 63 - levels.leadingZeroBitCount
-        var node = heads[level * BinNumber.binsPerLevel + 31 - bits[level].leadingZeroBitCount]
-        var largest = wildUpper &- wildLower
-        while node != RangeNodes.none {
-            largest = max(largest, nodes[node].upper - nodes[node].lower)
-            node = nodes[node].next
-        }
-        return largest
     }
 
     // MARK: Taking and freeing
@@ -367,7 +291,6 @@ public struct SegregatedFit: RangeStrategy, ~Copyable {
         setBounds(below, nodes[below].lower, end)
         shrinkIfMostlyFree()
     }
-
     // MARK: The whole
 
     public borrowing func lowerEnd(ofRangeEndingAt upper: Int) -> Int? {
@@ -411,38 +334,6 @@ public struct SegregatedFit: RangeStrategy, ~Copyable {
         nodes = RangeNodes()
         ends = RangeEnds()
         for range in ranges { add(range.lowerBound, range.upperBound) }
-    }
-
-    public borrowing func brokenInvariant() -> String? {
-        var linked = 0
-        for level in 0..<BinNumber.levelCount {
-            guard (levels >> UInt64(level) & 1 == 1) == (bits[level] != 0) else {
-                return "F2: the bit of level \(level)"
-            }
-            guard level < levelCapacity else { continue }
-            for position in 0..<BinNumber.binsPerLevel {
-                let bin = BinNumber(level * BinNumber.binsPerLevel + position)
-                var node = heads[bin.number]
-                guard (bits[level] & bin.bit != 0) == (node != RangeNodes.none) else { return "F2: bin \(bin.number)" }
-                var previous = RangeNodes.none
-                while node != RangeNodes.none {
-                    guard BinNumber(holding: nodes[node].upper - nodes[node].lower) == bin else {
-                        return "F1: a range of \(nodes[node].upper - nodes[node].lower) in bin \(bin.number)"
-                    }
-                    guard nodes[node].previous == previous else { return "F1: a link back in bin \(bin.number)" }
-                    (previous, node) = (node, nodes[node].next)
-                    linked += 1
-                    guard linked <= nodes.count else { return "F1: more links than ranges" }
-                }
-            }
-        }
-        guard linked == nodes.count else { return "F1: \(linked) ranges in bins, \(nodes.count) in all" }
-        let ranges = freeRanges()
-        for (range, next) in zip(ranges, ranges.dropFirst()) where range.upperBound >= next.lowerBound {
-            return "R1: \(range) and \(next)"
-        }
-        guard ranges.count == rangeCount, !ranges.contains(where: \.isEmpty) else { return "R1, F4: an empty range" }
-        return nodes.brokenInvariant() ?? ends.brokenInvariant(nodes)
     }
 }
 
