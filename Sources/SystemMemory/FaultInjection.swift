@@ -11,11 +11,18 @@
         private static let mask = Atomic<Int>(0)
         private static let injected = Atomic<Int>(0)
         private static let counted = Atomic<Int>(0)
+        private static let code = Atomic<Int32>(0)
 
         /// Lets the `nth` call from now (1 is the next) fail, and the `count - 1` calls after it. Only calls of the
         /// given kinds count.
-        public static func fail(nth: Int, count: Int = 1, of calls: [Call] = [.map, .unmap, .discard, .remap]) {
+        ///
+        /// - Parameter code: the errno with which a call of `SystemDescriptor` fails, in place of EIO: also one on which
+        ///   it tries again, or waits.
+        public static func fail(
+            nth: Int, count: Int = 1, of calls: [Call] = [.map, .unmap, .discard, .remap], code: Int32? = nil
+        ) {
             mask.store(0, ordering: .sequentiallyConsistent)
+            self.code.store(code ?? 0, ordering: .relaxed)
             injected.store(0, ordering: .relaxed)
             counted.store(0, ordering: .relaxed)
             failures.store(count, ordering: .relaxed)
@@ -28,6 +35,13 @@
         public static func end() -> (calls: Int, failed: Int) {
             mask.store(0, ordering: .sequentiallyConsistent)
             return (counted.load(ordering: .relaxed), injected.load(ordering: .relaxed))
+        }
+
+        /// The errno with which a call fails that the plan names, if it is to fail.
+        static func failure(of call: Call, otherwise usual: Int32) -> Int32? {
+            guard shouldFail(call) else { return nil }
+            let code = code.load(ordering: .relaxed)
+            return code == 0 ? usual : code
         }
 
         static func shouldFail(_ call: Call) -> Bool {

@@ -1,11 +1,11 @@
-// Every call to the operating system for a file that memory is mapped from, and nothing else: one call each, or one
-// repeated until it has done all that was asked. A test can make each of them fail (FaultInjection.swift). The C
-// library maps no file and is built without this.
+// Every call to the operating system for a file that memory is mapped from, and for a descriptor that segments are read
+// from or written to, and nothing else: one call each, or one repeated until it has done all that was asked. A test can
+// make each of them fail (FaultInjection.swift). The C library does neither and is built without this.
 //
 // Cost: what the call costs. Thread-safety: that of the calls.
 
 #if !hasFeature(Embedded)
-    import CMallowShims
+    public import CMallowShims
 
     /// A call of the operating system that failed.
     public struct FailedCall: Error, Equatable, Sendable {
@@ -201,6 +201,49 @@
         /// An error in place of the signal that a file gives which becomes longer than the process may make one.
         private func checkLimit(_ name: String, _ end: UInt64) throws(FailedCall) {
             if end > mallow_file_size_limit() { throw FailedCall(name: name, code: EFBIG) }
+        }
+    }
+
+    /// A descriptor that somebody else opened and closes: a pipe, a socket, a file. One call each, repeated where a
+    /// signal interrupts it.
+    public struct SystemDescriptor: Sendable {
+        public let descriptor: Int32
+
+        public init(_ descriptor: Int32) { self.descriptor = descriptor }
+
+        /// How many places one call takes.
+        public static var mostParts: Int { 1024 }
+
+        /// Fills places in their order, with what is there. Returns how many bytes that was: 0 at the end, and nil where
+        /// there is nothing yet and the descriptor does not wait.
+        public func read(into parts: UnsafeBufferPointer<iovec>) throws(FailedCall) -> Int? {
+            try transfer(.readDescriptor, "readv") { readv(descriptor, parts.baseAddress, Int32(parts.count)) }
+        }
+
+        /// Writes places in their order. Returns how many bytes were taken; nil where none can be now and the descriptor
+        /// does not wait.
+        public func write(_ parts: UnsafeBufferPointer<iovec>) throws(FailedCall) -> Int? {
+            try transfer(.writeDescriptor, "writev") { writev(descriptor, parts.baseAddress, Int32(parts.count)) }
+        }
+
+        /// Waits until there is something to read, or until something can be written; also for an error, which the next
+        /// call then meets.
+        public func wait(toWrite: Bool) throws(FailedCall) {
+            _ = try transfer(.waitForDescriptor, "poll") {
+                var request = pollfd(fd: descriptor, events: Int16(toWrite ? POLLOUT : POLLIN), revents: 0)
+                return Int(poll(&request, 1, -1))
+            }
+        }
+
+        private func transfer(_ call: Call, _ name: String, _ body: () -> Int) throws(FailedCall) -> Int? {
+            while true {
+                let injected = FaultInjection.failure(of: call, otherwise: EIO)
+                let count = injected == nil ? body() : -1
+                if count >= 0 { return count }
+                let code = injected ?? mallow_errno()
+                if code == EAGAIN || code == EWOULDBLOCK { return nil }
+                if code != EINTR { throw FailedCall(name: name, code: code) }
+            }
         }
     }
 #endif

@@ -165,4 +165,6 @@ public enum Call: Int, Sendable {
     // Those of SystemFile.
     case openFile, fileStatus, lockFile, readFile, writeFile, truncateFile, allocateFile, punchHole, mapFile
     case synchronizeFile, synchronizeFolder
+    // Those of SystemDescriptor.
+    case readDescriptor, writeDescriptor, waitForDescriptor
 }
