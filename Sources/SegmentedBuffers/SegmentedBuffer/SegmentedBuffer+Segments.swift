@@ -88,6 +88,23 @@ extension SegmentedBuffer {
         withExtendedLifetime(self) {}
     }
 
+    /// Puts a segment before the one at a place in the list, or at the end. Traps where there is no such place.
+    ///
+    /// - Parameter index: 0...`segmentCount`.
+    /// - Complexity: O(segments behind it); O(1) at the ends, amortised.
+    @inlinable
+    public mutating func insert(_ segment: Segment, at index: Int) {
+        if index < 0 || index > segmentCount { noSegment(index) }
+        if index == segmentCount {
+            push(segment)
+        } else if index == 0 {
+            prepend(segment)
+        } else if segment.byteCount > 0 {
+            byteCount += segment.byteCount
+            front.insert(segment, at: first + index)
+        }
+    }
+
     // MARK: - Privates
 
     /// A place counted from the end, as one from the start.
