@@ -1,0 +1,151 @@
+// Memory that is used and not taken: it lies where the next request may go.
+//
+// The compiler ties it to a borrow of the allocator's reference, so that it leaves neither the scope nor outlives the
+// allocator. It does not see other calls of the allocator, which is a class: the checked mode does, by a number that
+// every allocation and every call that gives memory back changes.
+
+public import AllocatorCore
+
+/// Memory that a ``ScalableAllocator`` has lent until its next call.
+///
+/// For bytes that are needed for a moment: to format, to decode, to receive what mostly is thrown away. Nonescapable:
+/// it can't be returned, stored or captured. Whatever is called of the allocator afterwards may hand the same memory
+/// out; an allocator that was made with `checked: true` traps at the next use then.
+@frozen
+public struct BorrowedMemory: ~Copyable, ~Escapable {
+    @usableFromInline let start: UnsafeMutableRawPointer
+    /// How many bytes there are: as many as were asked for.
+    public let byteCount: Int
+    @usableFromInline let owner: Unmanaged<ScalableAllocator>
+    /// The allocator's number when it lent the memory, or -1 where nothing is checked.
+    @usableFromInline let moment: Int
+
+    @inlinable @inline(__always) @_lifetime(immortal)
+    init(_ start: UnsafeMutableRawPointer, byteCount: Int, owner: ScalableAllocator) {
+        self.start = start
+        self.byteCount = byteCount
+        self.owner = .passUnretained(owner)
+        moment = owner.isChecked ? owner.moment : -1
+    }
+
+    @inlinable @inline(__always)
+    func check() {
+        if moment >= 0, owner._withUnsafeGuaranteedRef({ $0.moment }) != moment { borrowedTooLong(start) }
+    }
+
+    /// The bytes, uninitialised until they are written.
+    @inlinable
+    public var mutableBytes: MutableRawSpan {
+        @inline(__always) @_lifetime(&self)
+        mutating get {
+            check()
+            let bytes = MutableRawSpan(_unsafeStart: start, byteCount: byteCount)
+            return _overrideLifetime(bytes, mutating: &self)
+        }
+    }
+
+    /// The bytes, to be read.
+    @inlinable
+    public var bytes: RawSpan {
+        @inline(__always) @_lifetime(borrow self)
+        get {
+            check()
+            let bytes = RawSpan(_unsafeStart: start, byteCount: byteCount)
+            return _overrideLifetime(bytes, borrowing: self)
+        }
+    }
+
+    /// Calls a closure with the bytes, for C code; they must not leave it.
+    @inlinable
+    public mutating func withUnsafeMutableBytes<Result: ~Copyable, Failure: Error>(
+        _ body: (UnsafeMutableRawBufferPointer) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        check()
+        return try body(UnsafeMutableRawBufferPointer(start: start, count: byteCount))
+    }
+}
+
+@usableFromInline @inline(never)
+func borrowedTooLong(_ pointer: UnsafeRawPointer) -> Never {
+    misuse("ScalableAllocator", pointer, "was borrowed, and is used after another call of the allocator")
+}
+
+extension ScalableAllocator {
+    /// Changes with every allocation, and with all that gives memory back or lends it again.
+    @inlinable @inline(__always)
+    var moment: Int { (account.allocatedBlocks &+ account.freedBlocks &+ events) & .max }
+
+    /// Lends memory without allocating it: nothing is to be freed.
+    ///
+    /// The memory is good until the next call of the allocator, also until it is borrowed from again. The compiler
+    /// keeps it in its scope; what it does not see, a use after another call, traps where the allocator was made with
+    /// `checked: true`. The statistics do not know of it.
+    ///
+    /// - Parameters:
+    ///   - byteCount: how many bytes; any number, a negative one traps.
+    ///   - alignment: a power of two.
+    /// - Throws: `AllocationError`, as an allocation does.
+    ///
+    /// O(1): where the open range has room, an addition.
+    @inlinable @inline(__always) @_lifetime(borrow self)
+    public func borrow(byteCount: Int, alignment: Int = 16) throws(AllocationError) -> BorrowedMemory {
+        guard let start = findRoom(byteCount: byteCount, alignment: alignment) else {
+            throw refusal(
+                "ScalableAllocator", byteCount: byteCount, alignment: alignment, largest: Self.largestRequest)
+        }
+        return _overrideLifetime(BorrowedMemory(start, byteCount: byteCount, owner: self), borrowing: self)
+    }
+
+    /// Lends memory to a closure. See ``borrow(byteCount:alignment:)``: in the closure, too, the memory is good until
+    /// the next call of the allocator.
+    ///
+    /// - Throws: `AllocationError`, or what the closure throws.
+    @inlinable
+    public func withBorrowed<Result: ~Copyable>(
+        byteCount: Int, alignment: Int = 16, _ body: (inout BorrowedMemory) throws -> Result
+    ) throws -> Result {
+        var memory = try borrow(byteCount: byteCount, alignment: alignment)
+        return try body(&memory)
+    }
+
+    @inlinable @inline(__always)
+    func findRoom(byteCount: Int, alignment: Int) -> UnsafeMutableRawPointer? {
+        guard isValid("ScalableAllocator", byteCount: byteCount, alignment: alignment) else { return nil }
+        let mask = UInt(bitPattern: alignment) &- 1
+        let start = (cursor &+ mask) & ~mask
+        // Nothing is open where both are 0; a start that wrapped, or is beyond the limit, is below the cursor or makes
+        // the room wrap to more than there is.
+        guard start >= cursor, start < limit, UInt(bitPattern: byteCount) <= limit &- start else {
+            return findRoomSlow(byteCount: byteCount, alignment: alignment)
+        }
+        if isChecked { events &+= 1 }
+        return UnsafeMutableRawPointer(bitPattern: start)
+    }
+
+    @usableFromInline @inline(never)
+    func findRoomSlow(byteCount: Int, alignment: Int) -> UnsafeMutableRawPointer? {
+        guard byteCount <= Self.largestRequest, alignment <= Self.largestRequest else { return nil }
+        beginEvent()
+        let size = (UInt(bitPattern: max(byteCount, 1)) &+ 15) & ~15
+        return room(size: size, alignment: max(UInt(bitPattern: alignment), 16)).flatMap {
+            UnsafeMutableRawPointer(bitPattern: $0)
+        }
+    }
+
+    /// A place that is free, and stays so.
+    private func room(size: UInt, alignment: UInt) -> UInt? {
+        guard source.recycles, needed(size: size, alignment: alignment) <= UInt(bitPattern: largestChild) else {
+            guard let child = makeAlone(size: size, alignment: alignment) else { return nil }
+            lent = child
+            return child.pointee.base
+        }
+        let count = Int(bitPattern: size &>> 4)
+        func place() -> UInt? {
+            free.find(count: count, alignment: Int(bitPattern: alignment &>> 4)).map { UInt(bitPattern: $0) &<< 4 }
+        }
+        if let place = place() { return place }
+        closeOpenRange()
+        if let place = place() { return place }
+        return makeChild(size: size, alignment: alignment) ? place() : nil
+    }
+}

@@ -1,0 +1,171 @@
+// Where a request goes that the open range has no room for, and where what is freed goes.
+
+import AllocatorCore
+import RangeAllocators
+
+extension ScalableAllocator {
+    /// The most that is opened at once, in granules: 32 KiB.
+    private static var openGranules: Int { 2048 }
+
+    /// Sizes up to this are cut from open ranges: 8 KiB.
+    private static var largestCut: UInt { 8 << 10 }
+
+    /// A request that is no hit. The last block is entered; the size is rounded up, or so large that it wrapped.
+    @usableFromInline @inline(never)
+    func allocateSlow(size: UInt, alignment: UInt) -> UnsafeMutableRawBufferPointer? {
+        guard size <= UInt(Self.largestRequest), alignment <= UInt(Self.largestRequest) else { return nil }
+        beginEvent()
+        guard let address = place(size: size, alignment: max(alignment, 16)) else { return nil }
+        account.enter(byteCount: Int(bitPattern: size))
+        return UnsafeMutableRawBufferPointer(
+            start: UnsafeMutableRawPointer(bitPattern: address), count: Int(bitPattern: size))
+    }
+
+    /// What every call that is no hit does first: the last block is entered, and what is lent is lent no longer.
+    func beginEvent() {
+        enterLast()
+        events &+= 1
+        if lent != nil { giveBackLent() }
+    }
+
+    private func place(size: UInt, alignment: UInt) -> UInt? {
+        guard source.recycles, needed(size: size, alignment: alignment) <= UInt(bitPattern: largestChild) else {
+            return placeAlone(size: size, alignment: alignment)
+        }
+        if account.allocatedBytes >= empty.windowEnd { endWindow() }
+        if alignment == 16, size <= Self.largestCut {
+            closeOpenRange()
+            if open(size: size) { return cutLast(size: size) }
+            guard makeChild(size: size, alignment: alignment), open(size: size) else { return nil }
+            return cutLast(size: size)
+        }
+        if let address = placeFree(size: size, alignment: alignment) { return address }
+        // The open range may be what is missing of a free one.
+        if openChild != nil {
+            closeOpenRange()
+            if let address = placeFree(size: size, alignment: alignment) { return address }
+        }
+        return makeChild(size: size, alignment: alignment) ? placeFree(size: size, alignment: alignment) : nil
+    }
+
+    /// How large a child must be that surely has room.
+    func needed(size: UInt, alignment: UInt) -> UInt { size &+ (alignment &- 16) &+ UInt(Self.granule) }
+
+    // MARK: - The open range
+
+    private func cutLast(size: UInt) -> UInt {
+        last = cursor
+        cursor &+= size
+        return last
+    }
+
+    /// Opens a range that has room. There is none open.
+    private func open(size: UInt) -> Bool {
+        let count = Int(bitPattern: size &>> 4)
+        var most = Self.openGranules
+        // Powers of two, so that none of a bin's ranges is too small: nothing is searched.
+        while most > count {
+            if let lower = free.allocate(count: most, alignment: 1) {
+                open(lower, lower &+ most)
+                return true
+            }
+            most &>>= 2
+        }
+        guard let lower = free.allocate(count: count, alignment: 1) else { return false }
+        open(lower, lower &+ count)
+        return true
+    }
+
+    /// Opens a range that was just taken out of `free`.
+    private func open(_ lower: Int, _ upper: Int) {
+        let start = UInt(bitPattern: lower) &<< 4
+        let child = knownChild(start)
+        openChild = child
+        openBase = child.pointee.base
+        openStart = start
+        cursor = start
+        limit = UInt(bitPattern: upper) &<< 4
+        child.pointee.high = max(child.pointee.high, Int(bitPattern: (limit &- openBase) &>> 4))
+    }
+
+    /// Frees the rest of the open range: then there is none. The last block is entered.
+    func closeOpenRange() {
+        guard openChild != nil else { return }
+        if cursor < limit { insertFree(cursor, limit) }
+        forgetOpenRange()
+    }
+
+    func forgetOpenRange() {
+        openChild = nil
+        (openBase, openStart, cursor, limit, last) = (0, 0, 0, 0, 0)
+    }
+
+    // MARK: - What is free
+
+    /// Takes a block out of what is free, and enters it.
+    private func placeFree(size: UInt, alignment: UInt) -> UInt? {
+        let count = Int(bitPattern: size &>> 4)
+        guard let lower = free.allocate(count: count, alignment: Int(bitPattern: alignment &>> 4)) else { return nil }
+        let address = UInt(bitPattern: lower) &<< 4
+        enter(address, granules: count, in: knownChild(address))
+        return address
+    }
+
+    /// Enters a block whose granules are neither free nor open.
+    func enter(_ address: UInt, granules count: Int, in child: Child) {
+        let first = Int(bitPattern: (address &- child.pointee.base) &>> 4)
+        child.pointee.bits.insert(first, first &+ count &- 1)
+        child.pointee.high = max(child.pointee.high, first &+ count)
+        if child.pointee.used == 0 { unlist(child) }
+        child.pointee.used &+= count
+    }
+
+    @inline(__always)
+    func insertFree(_ lower: UInt, _ upper: UInt) {
+        guard free.insert(Int(bitPattern: lower &>> 4), Int(bitPattern: upper &>> 4)) else {
+            misuse(
+                "ScalableAllocator", UnsafeRawPointer(bitPattern: lower).unsafelyUnwrapped,
+                "is free and was freed: its records were overwritten")
+        }
+    }
+
+    /// Takes back granules of a child that no bit marks any more.
+    @inline(__always)
+    func takeBack(_ lower: UInt, _ upper: UInt, of child: Child) {
+        child.pointee.used &-= Int(bitPattern: (upper &- lower) &>> 4)
+        if source.recycles {
+            if upper == cursor {
+                cursor = lower
+                if lower < openStart { openStart = lower }
+            } else {
+                insertFree(lower, upper)
+                if lower >= openStart, lower < cursor { openStart = upper }
+            }
+        }
+        if child.pointee.used == 0 { becameEmpty(child) }
+    }
+
+    // MARK: - Children by address
+
+    /// The child of an address that came out of `free`.
+    private func knownChild(_ address: UInt) -> Child {
+        guard let child = child(of: address) else {
+            fatalError("ScalableAllocator: a free range is in no child: its records were overwritten")
+        }
+        return child
+    }
+
+    /// The child that has the address, or nil.
+    @inline(__always)
+    func child(of address: UInt) -> Child? {
+        if let recent, address &- recent.pointee.base < recent.pointee.end &- recent.pointee.base { return recent }
+        return lookUp(address)
+    }
+
+    @inline(never)
+    private func lookUp(_ address: UInt) -> Child? {
+        guard let child = tree.find(address) else { return nil }
+        recent = child
+        return child
+    }
+}
