@@ -1,6 +1,7 @@
 // Blocks that are filled as they are allocated, and are no larger than what came.
 
 public import AllocatorCore
+internal import CMallowShims
 internal import SystemMemory
 
 /// Why a read into a fresh block failed. Nothing is allocated then.
@@ -22,7 +23,7 @@ extension ScalableReadError: CustomStringConvertible {
 }
 
 extension ScalableAllocator {
-    /// Allocates a block, fills it from a descriptor with one `read`, and gives back what that left of it.
+    /// Allocates a block, fills it from a descriptor with one `readv`, and gives back what that left of it.
     ///
     /// - Parameters:
     ///   - byteCount: the most to be read; at least 1, anything less traps.
@@ -36,10 +37,19 @@ extension ScalableAllocator {
         upTo byteCount: Int, from descriptor: Int32
     ) throws(ScalableReadError) -> UnsafeMutableRawBufferPointer? {
         let block = try readBlock(byteCount)
-        let count: Int
-        do throws(FailedCall) { count = try SystemFile.read(from: descriptor, into: block) } catch {
+        let count: Int?
+        do throws(FailedCall) {
+            let part = iovec(iov_base: block.baseAddress, iov_len: block.count)
+            count = try withUnsafePointer(to: part) { part throws(FailedCall) in
+                try SystemDescriptor(descriptor).read(into: UnsafeBufferPointer(start: part, count: 1))
+            }
+        } catch {
             deallocate(block)
             throw .systemCall(error.name, errno: error.code)
+        }
+        guard let count else {
+            deallocate(block)
+            throw .systemCall("readv", errno: EAGAIN)
         }
         return keep(count, of: block)
     }
