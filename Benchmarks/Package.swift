@@ -3,14 +3,17 @@
 // `MallocWorkloads` (C) runs one workload under whatever malloc is preloaded; `malloc-bench` (Swift) runs them all
 // under every malloc it finds and compares. `allocator-bench` (Swift) compares the allocators that programs compose
 // with malloc, std::pmr and Boost.Pool (`AllocatorRivals`, C++), all in one program; `slab-bench` does the same with
-// slab arenas and with what else counts references (`SlabRivals`, C++, and SwiftNIO). What both share is
-// `BenchSupport`.
+// slab arenas and with what else counts references (`SlabRivals`, C++, and SwiftNIO); `range-bench` with range allocators
+// and trees of free ranges (`RangeRivals`, C++). What they share is `BenchSupport`.
 
 import PackageDescription
 
 // As in MallocWorkloads: optimised in every configuration, and malloc is an ordinary function. C++20 would take headers
 // that a module map names for modules, which nobody has built.
 let rivalFlags = ["-O2", "-Wall", "-Wextra", "-fno-builtin-malloc", "-fno-builtin-free", "-fno-cxx-modules"]
+
+// Headers that Scripts/fetch-vma.sh unpacks, where it did.
+let vmaFlags = ["-isystem", "\(Context.packageDirectory)/.build/vma/usr/include"]
 
 let package = Package(
     name: "MallowBenchmarks",
@@ -19,6 +22,7 @@ let package = Package(
         .executable(name: "malloc-bench", targets: ["MallocBench"]),
         .executable(name: "allocator-bench", targets: ["AllocatorBench"]),
         .executable(name: "slab-bench", targets: ["SlabBench"]),
+        .executable(name: "range-bench", targets: ["RangeBench"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
@@ -70,6 +74,17 @@ let package = Package(
                 "SlabRivals", "BenchSupport", "CBenchSupport",
                 .product(name: "Mallow", package: "mallow"),
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: [.treatAllWarnings(as: .error)]
+        ),
+        .target(
+            name: "RangeRivals", dependencies: ["CBenchSupport"], cxxSettings: [.unsafeFlags(rivalFlags + vmaFlags)]),
+        .executableTarget(
+            name: "RangeBench",
+            dependencies: [
+                "RangeRivals", "BenchSupport", "CBenchSupport",
+                .product(name: "Mallow", package: "mallow"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: [.treatAllWarnings(as: .error)]

@@ -18,7 +18,7 @@ struct AllocatorBench: ParsableCommand {
     func run() throws {
         let boost = bench_boost_version().map { "Boost " + String(cString: $0).replacing("_", with: ".") }
         printHeader(
-            rounds: options.rounds, unit: "the whole life of a block",
+            rounds: options.roundCount, unit: "the whole life of a block",
             contestants: boost ?? "Boost is not installed (libboost-dev): nothing to compare with Boost.Pool")
         let results = try options.results(of: workloads)
         printTargets(results)

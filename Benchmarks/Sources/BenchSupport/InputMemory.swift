@@ -37,7 +37,7 @@ package final class InputMemory {
         _ = sizes.initialize(fromContentsOf: workload.sizes)
         return Input(
             count: workload.count, sizes: sizes.baseAddress, size_count: workload.sizes.count, order: order.baseAddress,
-            blocks: blocks.baseAddress, block_count: workload.blockCount)
+            blocks: blocks.baseAddress, block_count: workload.blockCount, space: UInt64(workload.space))
     }
 }
 

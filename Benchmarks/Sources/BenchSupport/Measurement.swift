@@ -12,6 +12,8 @@ package struct Figures: Codable {
     package let rounds: [Double]
     /// Bytes a block of what `WorkloadResult.bytesTitle` says.
     package var bytesPerBlock: Double?
+    /// What `WorkloadResult.extraTitles` names.
+    package var extras: [Double]?
 
     package var median: Double {
         let sorted = rounds.sorted()
@@ -27,6 +29,7 @@ package struct WorkloadResult: Codable {
     package let workload: String
     package let title: String
     package let bytesTitle: String
+    package let extraTitles: [String]
     package let figures: [Figures]
 
     package func median(of contestant: String) -> Double? { figures.first { $0.contestant == contestant }?.median }
@@ -36,12 +39,17 @@ struct MeasurementError: Error, CustomStringConvertible {
     let description: String
 }
 
-func measure(_ workload: Workload, rounds: Int, only: String?, memory: InputMemory) throws -> WorkloadResult {
-    let input = memory.input(for: workload)
+/// - Parameter part: a run does this part of the workload's steps, and in a round there is one: for a look.
+func measure(
+    _ workload: Workload, rounds: Int, only: String?, part: Int?, memory: InputMemory
+) throws -> WorkloadResult {
+    var input = memory.input(for: workload)
+    if let part { input.count = max(1, input.count / part) }
+    let runsPerRound = part == nil ? workload.runsPerRound : 1
     let contestants = workload.contestants().filter { contestant in
         only.map { contestant.name.localizedCaseInsensitiveContains($0) } ?? true
     }
-    let blocks = Double(workload.count * workload.blocksPerStep)
+    let blocks = Double(input.count * workload.blocksPerStep)
     var times = [[Double]](repeating: [], count: contestants.count)
     for round in 0..<rounds {
         for position in contestants.indices {
@@ -51,7 +59,7 @@ func measure(_ workload: Workload, rounds: Int, only: String?, memory: InputMemo
                 // The first one is for caches and page tables.
                 _ = try run(input)
                 result.nanoseconds = .max
-                for _ in 0..<workload.runsPerRound { result.nanoseconds = min(result.nanoseconds, try run(input)) }
+                for _ in 0..<runsPerRound { result.nanoseconds = min(result.nanoseconds, try run(input)) }
             }
             times[index].append(Double(result.nanoseconds) / blocks)
         }
@@ -61,12 +69,24 @@ func measure(_ workload: Workload, rounds: Int, only: String?, memory: InputMemo
         let bytes = try contestant.bytesWhenFull.map { bytesWhenFull in
             try inChild(contestant.name) { $0.bytes = try bytesWhenFull(input) }.bytes
         }
+        let extras = try contestant.extras.map { extras in
+            let result = try inChild(contestant.name) { result in
+                let figures = try extras(input)
+                withUnsafeMutableBytes(of: &result.extras) { memory in
+                    figures.withUnsafeBytes { memory.copyMemory(from: $0) }
+                }
+            }
+            let figures = withUnsafeBytes(of: result.extras) { Array($0.bindMemory(to: Double.self)) }
+            return Array(figures.prefix(workload.extraTitles.count))
+        }
         return Figures(
             contestant: contestant.name, isMallow: contestant.isMallow, hasColumn: contestant.hasColumn,
-            rounds: times[index], bytesPerBlock: bytes.map { Double($0) / Double(workload.bytesBlockCount) })
+            rounds: times[index], bytesPerBlock: bytes.map { Double($0) / Double(workload.bytesBlockCount) },
+            extras: extras)
     }
     return WorkloadResult(
-        workload: workload.name, title: workload.title, bytesTitle: workload.bytesTitle, figures: figures)
+        workload: workload.name, title: workload.title, bytesTitle: workload.bytesTitle,
+        extraTitles: workload.extraTitles, figures: figures)
 }
 
 /// Calls the closure in a child process, and returns what it wrote.

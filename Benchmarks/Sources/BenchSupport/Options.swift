@@ -16,6 +16,12 @@ package struct BenchOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Write every round's figures to this file too.", valueName: "file"))
     package var json: String?
 
+    @Flag(help: "One round of a twentieth of the steps: too few to conclude from.")
+    package var quick = false
+
+    /// How many rounds there are in the end.
+    package var roundCount: Int { quick ? 1 : rounds }
+
     package init() {}
 
     package func validate() throws {
@@ -35,7 +41,8 @@ package struct BenchOptions: ParsableArguments {
         let memory = InputMemory()
         var results: [WorkloadResult] = []
         for workload in workloads where names.isEmpty || names.contains(workload.name) {
-            let result = try measure(workload, rounds: rounds, only: only, memory: memory)
+            let result = try measure(
+                workload, rounds: roundCount, only: only, part: quick ? 20 : nil, memory: memory)
             printTable(result)
             results.append(result)
         }

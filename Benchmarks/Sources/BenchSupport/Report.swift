@@ -24,6 +24,7 @@ func printTable(_ result: WorkloadResult) {
     var header = ["ns/block", "spread"] + rivals.map { "/" + $0.contestant }
     let hasBytes = result.figures.contains { $0.bytesPerBlock != nil }
     if hasBytes { header.append(result.bytesTitle) }
+    header += result.extraTitles
     printLine("\n\(result.workload): \(result.title)")
     let widths = header.map { max($0.count, 7) + 2 }
     printRow("", header, widths)
@@ -31,6 +32,7 @@ func printTable(_ result: WorkloadResult) {
         var cells = [String(format: "%.2f", figures.median), String(format: "%.0f %%", figures.spread * 100)]
         cells += rivals.map { String(format: "%.2f", figures.median / $0.median) }
         if hasBytes { cells.append(figures.bytesPerBlock.map { String(format: "%.2f", $0) } ?? "") }
+        cells += (figures.extras ?? []).map { String(format: $0 == $0.rounded() ? "%.0f" : "%.2f", $0) }
         printRow(figures.contestant, cells, widths)
     }
 }

@@ -17,15 +17,18 @@ package struct Contestant {
     package let prepare: () throws -> Run
     /// The bytes of the memory that `Workload.bytesTitle` tells of, all blocks together.
     package var bytesWhenFull: Run?
+    /// The figures that `Workload.extraTitles` names.
+    package var extras: ((Input) throws -> [Double])?
 
     package init(
         name: String, isMallow: Bool, hasColumn: Bool? = nil, bytesWhenFull: Run? = nil,
-        prepare: @escaping () throws -> Run
+        extras: ((Input) throws -> [Double])? = nil, prepare: @escaping () throws -> Run
     ) {
         self.name = name
         self.isMallow = isMallow
         self.hasColumn = hasColumn ?? !isMallow
         self.bytesWhenFull = bytesWhenFull
+        self.extras = extras
         self.prepare = prepare
     }
 }
@@ -56,12 +59,17 @@ package struct Workload: Sendable {
     /// The column of `Contestant.bytesWhenFull`, and the number of blocks that its bytes are divided by.
     package let bytesTitle: String
     package let bytesBlockCount: Int
+    /// Further columns, of what is not a time: at most `BENCH_EXTRA_COUNT`.
+    package let extraTitles: [String]
+    /// How much there is to share out, where that matters.
+    package let space: Int
     package let contestants: @Sendable () -> [Contestant]
 
     package init(
         name: String, title: String, count: Int, blocksPerStep: Int = 1, blockCount: Int = 0,
         order: RandomOrder? = nil, runsPerRound: Int = 5, sizes: [UInt32] = [4], bytesTitle: String = "bytes/block",
-        bytesBlockCount: Int? = nil, contestants: @escaping @Sendable () -> [Contestant]
+        bytesBlockCount: Int? = nil, extraTitles: [String] = [], space: Int = 0,
+        contestants: @escaping @Sendable () -> [Contestant]
     ) {
         self.name = name
         self.title = title
@@ -73,6 +81,8 @@ package struct Workload: Sendable {
         self.sizes = sizes
         self.bytesTitle = bytesTitle
         self.bytesBlockCount = bytesBlockCount ?? count
+        self.extraTitles = extraTitles
+        self.space = space
         self.contestants = contestants
     }
 }

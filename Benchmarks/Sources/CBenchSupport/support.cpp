@@ -15,6 +15,8 @@ uint64_t bench_rival_bytes_when_full(bench_rival *rival, const bench_input *inpu
     return rival->bytes_when_full(*input);
 }
 
+void bench_rival_extras(bench_rival *rival, const bench_input *input, double *extras) { rival->extras(*input, extras); }
+
 uint64_t bench_malloc_bytes() {
 #if defined(__GLIBC__) && (__GLIBC__ > 2 || __GLIBC_MINOR__ >= 33)
     const struct mallinfo2 information = mallinfo2();

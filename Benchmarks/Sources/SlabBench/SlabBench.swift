@@ -17,7 +17,7 @@ struct SlabBench: ParsableCommand {
 
     func run() throws {
         printHeader(
-            rounds: options.rounds,
+            rounds: options.roundCount,
             unit: "what a title says, a block each (a pair of reference and release, of allocation and release, …)",
             contestants: nil)
         let results = try options.results(of: workloads)

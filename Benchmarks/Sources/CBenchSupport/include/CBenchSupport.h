@@ -1,4 +1,4 @@
-// What the contestants of both benchmarks in one process share, whichever language their loops are in: the clock, the
+// What the contestants of the benchmarks in one process share, whichever language their loops are in: the clock, the
 // sink, what a workload works on, a rival as C++ has it, and a child process for each measurement.
 #pragma once
 
@@ -23,6 +23,8 @@ struct bench_input {
     /// Room for the addresses of the live blocks.
     void **blocks;
     size_t block_count;
+    /// How much there is to share out, where a workload says.
+    uint64_t space;
 };
 
 /// A contestant whose loops are in C++ (rival.hpp), with the memory that it keeps from run to run.
@@ -43,6 +45,10 @@ uint64_t bench_rival_run(struct bench_rival *rival, const struct bench_input *in
 /// Fills up with blocks, and frees them; returns what they took of malloc.
 uint64_t bench_rival_bytes_when_full(struct bench_rival *rival, const struct bench_input *input);
 
+enum { BENCH_EXTRA_COUNT = 4 };
+/// Runs the workload once for what else there is to tell of it than times: up to BENCH_EXTRA_COUNT figures.
+void bench_rival_extras(struct bench_rival *rival, const struct bench_input *input, double *extras);
+
 /// Bytes that are allocated from malloc now, malloc's own headers included; 0 where malloc does not tell.
 uint64_t bench_malloc_bytes(void);
 
@@ -50,6 +56,7 @@ uint64_t bench_malloc_bytes(void);
 struct bench_result {
     uint64_t nanoseconds;
     uint64_t bytes;
+    double extras[BENCH_EXTRA_COUNT];
 };
 
 /// Calls `body` in a child process, whose malloc begins as this process's is now: nothing that one contestant leaves in

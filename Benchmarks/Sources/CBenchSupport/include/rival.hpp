@@ -7,6 +7,7 @@ struct bench_rival {
     virtual ~bench_rival() = default;
     virtual uint64_t run(const bench_input &input) = 0;
     virtual uint64_t bytes_when_full(const bench_input &) { return 0; }
+    virtual void extras(const bench_input &, double *) {}
 };
 
 namespace bench {
