@@ -10,7 +10,7 @@ SWIFT ?= swift
 SOURCES = Package.swift Sources Tests Snippets Benchmarks/Package.swift Benchmarks/Sources Examples/Comparison.swift $(wildcard Examples/*/Package.swift) $(wildcard Examples/*/Sources) $(wildcard Examples/*/Tests)
 export SWIFT
 
-.PHONY: help needs-swift all lib tool demo test test-heap test-allocators examples sanitize bench bench-allocators bench-slabs bench-cache check format lint disassembly instructions install uninstall clean
+.PHONY: help needs-swift all lib tool demo test test-heap test-allocators examples sanitize bench bench-allocators bench-slabs bench-ranges bench-cache check format lint disassembly instructions install uninstall clean
 
 all: lib tool
 
@@ -70,6 +70,10 @@ bench-allocators: needs-swift
 ## Slab arenas beside malloc with a count, std::shared_ptr and SwiftNIO's ByteBuffer. Options by ARGS.
 bench-slabs: needs-swift
 	Benchmarks/Scripts/bench-slabs.sh $(ARGS)
+
+## Range allocators beside std::map, Boost.Intrusive and VMA's virtual blocks, whose headers it gets. Options by ARGS.
+bench-ranges: needs-swift
+	Benchmarks/Scripts/bench-ranges.sh $(ARGS)
 
 ## The cache server beside Debian's memcached, which it installs where it is missing: 8 minutes. Options by ARGS.
 bench-cache: needs-swift

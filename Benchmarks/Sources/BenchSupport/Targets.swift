@@ -31,7 +31,7 @@ package func printTargets(_ targets: [Target], _ results: [WorkloadResult]) {
             guard let theirs = result.median(of: rival) else { continue }
             let ratio = ours / theirs
             let text = String(
-                format: "%@: %.2f of %@ (target %.1f)", target.title, ratio, rival, target.limit)
+                format: "%@: %.2f of %@ (target %.2f)", target.title, ratio, rival, target.limit)
             printTarget(text, isMet: ratio <= target.limit)
         }
     }
