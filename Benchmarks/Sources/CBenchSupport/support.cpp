@@ -7,6 +7,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <barrier>
+#include <thread>
+#include <vector>
+
 void bench_rival_destroy(bench_rival *rival) { delete rival; }
 
 uint64_t bench_rival_run(bench_rival *rival, const bench_input *input) { return rival->run(*input); }
@@ -24,6 +28,26 @@ uint64_t bench_malloc_bytes() {
 #else
     return 0;
 #endif
+}
+
+uint64_t bench_in_threads(size_t count, void (*body)(void *, size_t), void *context) {
+    auto now = [] {
+        timespec time;
+        clock_gettime(CLOCK_MONOTONIC, &time);
+        return uint64_t(time.tv_sec) * 1000000000u + uint64_t(time.tv_nsec);
+    };
+    std::barrier<> ready(ptrdiff_t(count) + 1);
+    std::vector<std::thread> threads;
+    for (size_t number = 0; number < count; number++) {
+        threads.emplace_back([&, number] {
+            ready.arrive_and_wait();
+            body(context, number);
+        });
+    }
+    ready.arrive_and_wait();
+    const uint64_t start = now();
+    for (std::thread &thread : threads) thread.join();
+    return now() - start;
 }
 
 bool bench_in_child(void (*body)(void *, bench_result *), void *context, bench_result *result) {

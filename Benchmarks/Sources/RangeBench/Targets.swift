@@ -9,19 +9,16 @@ private let targets: [Target] =
     randomWorkloads.map { Target($0, $0, "SegregatedFit", to: "std::map pair", "std::map, nodes kept", atMost: 0.15) }
     + randomWorkloads.map { Target("\($0), two trees", $0, "TwoTrees", to: "std::map pair", atMost: 0.5) }
 
-/// About the nanoseconds that a pair of free and allocate may take on a core of 3 GHz.
-private let times = ["one": 12.0, "random-1000": 40, "random-10000": 60, "random-100000": 150]
+private let times = [("one", 12.0), ("random-1000", 40), ("random-10000", 60), ("random-100000", 150)]
+    .map { TimeTarget("\($0), a pair of free and allocate", $0, "SegregatedFit", nanoseconds: $1) }
 
 /// The most bytes that the records of a free range may take.
 private let metadataLimit = 32.0
 
 func printTargets(_ results: [WorkloadResult]) {
     printTargets(targets, results)
+    printTargets(times, results)
     for result in results {
-        if let limit = times[result.workload], let median = result.median(of: "SegregatedFit") {
-            let text = String(format: "%@: %.1f ns (target about %.0f at 3 GHz)", result.workload, median, limit)
-            printTarget(text, isMet: median <= limit)
-        }
         for figures in result.figures where figures.isMallow {
             guard let extras = figures.extras else { continue }
             let name = "\(result.workload), \(figures.contestant)"

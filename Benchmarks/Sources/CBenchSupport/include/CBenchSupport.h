@@ -72,6 +72,15 @@ static inline uint64_t bench_now(void) {
     return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
+/// Calls `body` in so many threads at once, each with a number from 0; returns the nanoseconds from when all began until
+/// the last has ended, by the clock on the wall.
+uint64_t bench_in_threads(size_t count, void (*body)(void *context, size_t number), void *context);
+
+/// Makes the compiler believe that the value is used; memory is as it was.
+static inline void bench_keep(uint64_t value) {
+    __asm__ volatile("" : : "r"(value));
+}
+
 /// Makes the compiler believe that the block is used and that all of memory may have changed: it can neither remove
 /// the allocation nor keep what it read before.
 static inline void bench_sink(const void *block) {
