@@ -23,7 +23,7 @@ allow() { # folder, then what it may import
 allow SystemMemory CMallowShims Synchronization
 allow MallocHeap CMallowShims SystemMemory SystemMemoryEmbedded Synchronization
 allow MallowABI CMallowShims SystemMemoryEmbedded MallocHeapEmbedded
-allow RangeAllocators
+allow RangeAllocators Synchronization
 allow AllocatorCore CMallowShims SystemMemory Glibc Musl Darwin
 allow ComposableAllocators RangeAllocators AllocatorCore SystemMemory CMallowShims Synchronization Glibc Musl Darwin
 allow SlabArenas AllocatorCore ComposableAllocators SystemMemory CMallowShims Synchronization Glibc Musl Darwin

@@ -51,6 +51,8 @@ public final class BuddyAllocator {
     @exclusivity(unchecked) var occupied: UInt64 = 0
     @exclusivity(unchecked) var hotOrders: UInt64 = 0
     @exclusivity(unchecked) var usedUnits = 0
+    /// The pool that it was taken from and must be given back to.
+    @exclusivity(unchecked) var pool: ObjectIdentifier?
 
     /// Makes an allocator of which everything is free.
     ///
@@ -125,9 +127,9 @@ public final class BuddyAllocator {
     /// The order of the blocks that have room for a count. It may be above `top`, up to 63.
     @inline(__always)
     func orderOf(_ count: Int) -> Int {
-        // 2^shift is the least that this leaves, so that 0 and 1 and all up to a unit are order 0.
-        let last = UInt(bitPattern: count &- 1) | UInt(bitPattern: smallestBlock &- 1)
         if count == 0 { return 0 }
+        // All up to a unit leave `shift` bits, and so are of order 0.
+        let last = UInt(bitPattern: count &- 1) | UInt(bitPattern: smallestBlock &- 1)
         return Int.bitWidth &- last.leadingZeroBitCount &- shift
     }
 

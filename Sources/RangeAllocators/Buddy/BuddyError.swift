@@ -22,8 +22,8 @@ public enum BuddyError: Error, Hashable, Codable, Sendable {
     case isInUse(Range<Int>)
     /// The pool has no buddy of this number that has blocks in use.
     case unknownBuddy(Int)
-    /// The buddy has another geometry than the pool's.
-    case wrongGeometry(size: Int, smallestBlock: Int)
+    /// The buddy was not taken from this pool, or has been given back.
+    case notTaken
     /// As many buddies as there may be are in use.
     case noBuddy(limit: Int)
 }
@@ -42,8 +42,7 @@ extension BuddyError: CustomStringConvertible {
         case .notABlock(let range): "no block can be at \(range)"
         case .isInUse(let range): "a part of \(range) is in use"
         case .unknownBuddy(let number): "buddy \(number) has no blocks in use"
-        case .wrongGeometry(let size, let smallestBlock):
-            "a buddy of \(size) in blocks of \(smallestBlock) is not this pool's"
+        case .notTaken: "the buddy was not taken from this pool, or has been given back"
         case .noBuddy(let limit): "all \(limit) buddies are in use"
         }
     }
