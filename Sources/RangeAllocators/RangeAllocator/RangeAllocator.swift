@@ -157,6 +157,21 @@ public final class RangeAllocator<Strategy: RangeStrategy & ~Copyable> {
         free &+= count
     }
 
+    /// Frees a range as ``deallocate(_:)`` does, with false in place of a trap: nothing has changed then. For ranges that
+    /// others name. What is free already is seen as far as `checks` and the strategy tell.
+    public func tryDeallocate(_ range: Range<Int>) -> Bool {
+        let (lower, upper) = (range.lowerBound, range.upperBound)
+        if lower < 0 || upper > size || range.count > usedCount { return false }
+        if !range.isEmpty {
+            if shadow != nil, !shadow!.insert(lower, upper) { return false }
+            // A2: where the shadow saw nothing, the strategy sees nothing.
+            if !strategy.insert(lower, upper) { return false }
+            free += range.count
+        }
+        recording?.calls.append(.deallocate(range))
+        return true
+    }
+
     // MARK: The state
 
     /// How much is allocated. O(1).
