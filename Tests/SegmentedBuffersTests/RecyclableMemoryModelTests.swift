@@ -151,7 +151,7 @@ private struct Held {
                 held.remove(at: below(held.count))
             case 19 where !held.isEmpty:
                 let segments = held[below(held.count)].buffer.segments
-                guard let segment = segments.randomElement(using: &random) as? Segment else { break }
+                guard let segment = segments.randomElement(using: &random) else { break }
                 let bytes = Array(UnsafeRawBufferPointer(start: segment.start, count: segment.count))
                 // The block whose memory it is; of bytes that are only referred to, none.
                 guard let owner = owner(of: segment, subjects, held) else { break }
@@ -209,7 +209,5 @@ private struct Held {
 
 /// The bytes of a buffer of segments.
 private func contents(_ buffer: SegmentedBuffer) -> [UInt8] {
-    buffer.segments.flatMap { segment in
-        segment.map { Array(UnsafeRawBufferPointer(start: $0.start, count: $0.count)) } ?? []
-    }
+    buffer.segments.flatMap { Array(UnsafeRawBufferPointer(start: $0.start, count: $0.count)) }
 }

@@ -184,7 +184,7 @@ import Testing
         shared = SegmentedBuffer()
         #expect(source.live.count == 1 && taken.count == 11)
         // Back into a sequence: its segments are counted.
-        for segment in taken.segments { memory.append(segment!) }
+        for segment in taken.segments { memory.append(segment) }
         taken = SegmentedBuffer()
         #expect(memory.byteCount == 11 && source.live.count == 1 && !memory.isShared(at: 0))
         memory.recycle()
@@ -319,9 +319,7 @@ extension RecyclableMemory {
 
 /// The bytes of a buffer of segments.
 private func contents(_ buffer: SegmentedBuffer) -> [UInt8] {
-    buffer.segments.flatMap { segment in
-        segment.map { Array(UnsafeRawBufferPointer(start: $0.start, count: $0.count)) } ?? []
-    }
+    buffer.segments.flatMap { Array(UnsafeRawBufferPointer(start: $0.start, count: $0.count)) }
 }
 
 private final class Witness {}

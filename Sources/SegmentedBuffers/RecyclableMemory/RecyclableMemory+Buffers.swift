@@ -88,8 +88,7 @@ extension RecyclableMemory {
         let start = address(bytes)
         enterOther(
             start, bytes.count,
-            owner: RecyclableEntry.owner(
-                counting: SegmentMemory(base: start, byteCount: bytes.count, origin: .object(owner))))
+            owner: RecyclableEntry.owner(counting: Segment(UnsafeRawBufferPointer(bytes), ownedBy: owner).memory))
     }
 
     /// Adds a segment, whose memory is counted: the sequence is one more of its owners.

@@ -39,38 +39,36 @@ extension RecyclableMemory {
     /// The bytes as a buffer of segments, without copying, which this sequence shares: both own them. Foreign bytes
     /// that are only referred to must stay for both. O(count), and an object for each block that is not counted yet.
     public mutating func shareSegments() -> SegmentedBuffer {
-        var segments = ContiguousArray<Segment?>()
+        var segments = [Segment]()
         segments.reserveCapacity(count)
         for index in indices where self[index].count > 0 {
             let entry = counted(at: index)
             segments.append(segment(entry, entry.memory?.takeUnretainedValue()))
         }
-        return SegmentedBuffer(segments, byteCount: byteCount)
+        return SegmentedBuffer(segments)
     }
 
     /// The bytes as a buffer of segments, without copying: they are the buffer's from here on, and the sequence is
     /// empty, to be used again. Each block goes back to its allocator when the last of its segments is gone; empty ones
     /// go back now. O(count), and an object for each block that is not counted yet.
     public mutating func takeSegments() -> SegmentedBuffer {
-        var segments = ContiguousArray<Segment?>()
+        var segments = [Segment]()
         segments.reserveCapacity(count)
-        let byteCount = byteCount
         for index in indices where self[index].count > 0 {
             let entry = counted(at: index)
             segments.append(segment(entry, entry.memory?.takeRetainedValue()))
             records.unsafelyUnwrapped[index].owner = 0
         }
         recycleAll()
-        return SegmentedBuffer(segments, byteCount: byteCount)
+        return SegmentedBuffer(segments)
     }
 
     /// The entry at a place, of which an allocator is no longer the owner: counted memory is.
     private mutating func counted(at index: Int) -> RecyclableEntry {
         let entry = entry(at: index)
         if let number = entry.pointee.allocatorNumber {
-            let memory = SegmentMemory(
-                base: entry.pointee.start, byteCount: entry.pointee.count,
-                origin: .allocator(allocator(number: number)))
+            let block = UnsafeMutableRawBufferPointer(start: entry.pointee.start, count: entry.pointee.count)
+            let memory = Segment(adopting: block, allocator: allocator(number: number)).memory
             entry.pointee.owner = RecyclableEntry.owner(counting: memory)
             isUniform = false
         }
@@ -79,16 +77,7 @@ extension RecyclableMemory {
 
     private func segment(_ entry: RecyclableEntry, _ memory: SegmentMemory?) -> Segment {
         Segment(
-            memory: memory ?? SegmentMemory(base: entry.start, byteCount: entry.count, origin: .unowned),
+            memory: memory ?? .unowned(base: entry.start),
             start: entry.start, count: entry.count)
-    }
-}
-
-extension SegmentedBuffer {
-    /// A buffer of segments, none of which is empty (B1).
-    fileprivate init(_ segments: ContiguousArray<Segment?>, byteCount: Int) {
-        self.init()
-        self.segments = segments
-        self.byteCount = byteCount
     }
 }
