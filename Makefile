@@ -10,7 +10,7 @@ SWIFT ?= swift
 SOURCES = Package.swift Sources Tests Snippets Benchmarks/Package.swift Benchmarks/Sources Examples/Comparison.swift $(wildcard Examples/*/Package.swift) $(wildcard Examples/*/Sources) $(wildcard Examples/*/Tests)
 export SWIFT
 
-.PHONY: help needs-swift all lib tool demo test test-heap test-allocators examples sanitize bench bench-allocators bench-slabs bench-ranges bench-cache check format lint disassembly instructions install uninstall clean
+.PHONY: help needs-swift all lib tool demo test test-heap test-allocators examples sanitize bench bench-allocators bench-slabs bench-ranges bench-segments bench-cache check format lint disassembly instructions install uninstall clean
 
 all: lib tool
 
@@ -74,6 +74,10 @@ bench-slabs: needs-swift
 ## Range allocators beside std::map, Boost.Intrusive and VMA's virtual blocks, whose headers it gets. Options by ARGS.
 bench-ranges: needs-swift
 	Benchmarks/Scripts/bench-ranges.sh $(ARGS)
+
+## Scalable memory, segmented buffers and their reader beside malloc, [UInt8] and ByteBuffer. Options by ARGS.
+bench-segments: needs-swift
+	Benchmarks/Scripts/bench-segments.sh $(ARGS)
 
 ## The cache server beside Debian's memcached, which it installs where it is missing: 8 minutes. Options by ARGS.
 bench-cache: needs-swift

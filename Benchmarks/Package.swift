@@ -4,7 +4,8 @@
 // under every malloc it finds and compares. `allocator-bench` (Swift) compares the allocators that programs compose
 // with malloc, std::pmr and Boost.Pool (`AllocatorRivals`, C++), all in one program; `slab-bench` does the same with
 // slab arenas and with what else counts references (`SlabRivals`, C++, and SwiftNIO); `range-bench` with range allocators
-// and trees of free ranges (`RangeRivals`, C++). What they share is `BenchSupport`.
+// and trees of free ranges (`RangeRivals`, C++); `segment-bench` with scalable memory, segmented buffers and their
+// reader, and SwiftNIO's. What they share is `BenchSupport`.
 
 import PackageDescription
 
@@ -23,6 +24,7 @@ let package = Package(
         .executable(name: "allocator-bench", targets: ["AllocatorBench"]),
         .executable(name: "slab-bench", targets: ["SlabBench"]),
         .executable(name: "range-bench", targets: ["RangeBench"]),
+        .executable(name: "segment-bench", targets: ["SegmentBench"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
@@ -85,6 +87,16 @@ let package = Package(
             dependencies: [
                 "RangeRivals", "BenchSupport", "CBenchSupport",
                 .product(name: "Mallow", package: "mallow"),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: [.treatAllWarnings(as: .error)]
+        ),
+        .executableTarget(
+            name: "SegmentBench",
+            dependencies: [
+                "BenchSupport", "CBenchSupport",
+                .product(name: "Mallow", package: "mallow"),
+                .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: [.treatAllWarnings(as: .error)]

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <barrier>
 #include <thread>
 #include <vector>
@@ -30,24 +31,31 @@ uint64_t bench_malloc_bytes() {
 #endif
 }
 
+void bench_malloc_keeps_no_large_blocks() {
+#ifdef __GLIBC__
+    mallopt(M_MMAP_THRESHOLD, 128 << 10);
+#endif
+}
+
 uint64_t bench_in_threads(size_t count, void (*body)(void *, size_t), void *context) {
     auto now = [] {
         timespec time;
         clock_gettime(CLOCK_MONOTONIC, &time);
         return uint64_t(time.tv_sec) * 1000000000u + uint64_t(time.tv_nsec);
     };
-    std::barrier<> ready(ptrdiff_t(count) + 1);
+    std::barrier<> ready{ptrdiff_t(count)};
+    std::vector<uint64_t> starts(count), ends(count);
     std::vector<std::thread> threads;
     for (size_t number = 0; number < count; number++) {
         threads.emplace_back([&, number] {
             ready.arrive_and_wait();
+            starts[number] = now();
             body(context, number);
+            ends[number] = now();
         });
     }
-    ready.arrive_and_wait();
-    const uint64_t start = now();
     for (std::thread &thread : threads) thread.join();
-    return now() - start;
+    return *std::max_element(ends.begin(), ends.end()) - *std::min_element(starts.begin(), starts.end());
 }
 
 bool bench_in_child(void (*body)(void *, bench_result *), void *context, bench_result *result) {

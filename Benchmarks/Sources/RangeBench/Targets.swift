@@ -6,7 +6,7 @@ import Foundation
 private let randomWorkloads = ["one", "random-1000", "random-10000", "random-100000", "random-1000000"]
 
 private let targets: [Target] =
-    randomWorkloads.map { Target($0, $0, "SegregatedFit", to: "std::map pair", "std::map, nodes kept", atMost: 0.15) }
+    randomWorkloads.map { Target($0, $0, "SegregatedFit", to: "std::map pair", atMost: 0.15) }
     + randomWorkloads.map { Target("\($0), two trees", $0, "TwoTrees", to: "std::map pair", atMost: 0.5) }
 
 private let times = [("one", 12.0), ("random-1000", 40), ("random-10000", 60), ("random-100000", 150)]
