@@ -144,8 +144,11 @@ extension ScalableAllocator {
     private func releaseEmpty(_ child: Child) {
         if openChild == child { closeOpenRange() }
         if source.recycles {
-            let taken = free.allocate(Int(bitPattern: child.pointee.base &>> 4), Int(bitPattern: child.pointee.end &>> 4))
-            guard taken else { fatalError("ScalableAllocator: an empty child is not free: its records were overwritten") }
+            let taken = free.allocate(
+                Int(bitPattern: child.pointee.base &>> 4), Int(bitPattern: child.pointee.end &>> 4))
+            guard taken else {
+                fatalError("ScalableAllocator: an empty child is not free: its records were overwritten")
+            }
         }
         release(child)
     }

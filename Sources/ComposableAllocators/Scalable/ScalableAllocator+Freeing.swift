@@ -49,7 +49,9 @@ extension ScalableAllocator {
     /// - Returns: what was freed. The block behind it begins at its end, and it may be empty.
     @discardableResult
     public func deallocate(part: UnsafeMutableRawBufferPointer) -> UnsafeMutableRawBufferPointer {
-        guard let start = part.baseAddress, part.count > 0 else { return UnsafeMutableRawBufferPointer(rebasing: part[..<0]) }
+        guard let start = part.baseAddress, part.count > 0 else {
+            return UnsafeMutableRawBufferPointer(rebasing: part[..<0])
+        }
         beginEvent()
         let address = UInt(bitPattern: start)
         guard let child = child(of: address) else {

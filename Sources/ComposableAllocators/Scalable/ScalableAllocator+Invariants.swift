@@ -40,7 +40,9 @@ extension ScalableAllocator {
 
     /// S1, S2 and S4: blocks, free ranges and the open range follow one another without a gap.
     private func brokenGranules(_ children: [Child]) -> String? {
-        var ranges = free.freeRanges().map { UInt(bitPattern: $0.lowerBound) &<< 4..<UInt(bitPattern: $0.upperBound) &<< 4 }
+        var ranges = free.freeRanges().map {
+            UInt(bitPattern: $0.lowerBound) &<< 4..<UInt(bitPattern: $0.upperBound) &<< 4
+        }
         if cursor < limit { ranges.append(cursor..<limit) }
         ranges.sort { $0.lowerBound < $1.lowerBound }
         var next = ranges[...]
@@ -71,7 +73,9 @@ extension ScalableAllocator {
                     address = range.upperBound
                     next = next.dropFirst()
                 }
-                if address != block.lowerBound { return "S1: \(address) is neither live, open nor free, or it is twice" }
+                if address != block.lowerBound {
+                    return "S1: \(address) is neither live, open nor free, or it is twice"
+                }
                 address = block.upperBound
             }
         }
@@ -116,7 +120,9 @@ extension BlockBits {
                 first = granule
             }
             if ends[granule >> 6] & bit != 0 {
-                guard let start = first, granule < granules else { return ([], "G1: an end of no block, at \(granule)") }
+                guard let start = first, granule < granules else {
+                    return ([], "G1: an end of no block, at \(granule)")
+                }
                 blocks.append(start..<granule + 1)
                 first = nil
             }
