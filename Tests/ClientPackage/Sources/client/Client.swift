@@ -19,6 +19,7 @@ struct Client {
         checkPools()
         checkCompositions()
         checkSlabBuffers()
+        checkRangedMemory()
         checkRecyclableMemory()
         print(failures == 0 ? "every value ended once and every block was freed" : "\(failures) failures")
         exit(failures == 0 ? 0 : 1)
