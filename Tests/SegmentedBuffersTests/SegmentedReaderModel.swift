@@ -51,10 +51,12 @@ struct ReaderRandom: RandomNumberGenerator {
 func segment(_ bytes: some Collection<UInt8>, released: @escaping () -> Void = {}) -> Segment {
     let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes.count, alignment: 1)
     memory.copyBytes(from: bytes)
-    return Segment(memory, releasedBy: {
-        released()
-        $0.deallocate()
-    })
+    return Segment(
+        memory,
+        releasedBy: {
+            released()
+            $0.deallocate()
+        })
 }
 
 /// The same bytes in segments of the sizes given.
@@ -92,6 +94,15 @@ struct ModelReader {
     var position = 0
     /// Bits that are left of the byte before the position.
     var bitsLeft = 0
+    private var byte: UInt8 = 0
+
+    init(bytes: [UInt8]) { self.bytes = bytes }
+
+    /// Drops what was read. The bits that are left of a byte stay.
+    mutating func clip() {
+        bytes.removeFirst(position)
+        position = 0
+    }
 
     var remaining: Int { bytes.count - position }
 
@@ -119,11 +130,12 @@ struct ModelReader {
     mutating func bit() -> UInt64? {
         if bitsLeft == 0 {
             if position == bytes.count { return nil }
+            byte = bytes[position]
             position += 1
             bitsLeft = 8
         }
         bitsLeft -= 1
-        return UInt64(bytes[position - 1] >> bitsLeft & 1)
+        return UInt64(byte >> bitsLeft & 1)
     }
 
     mutating func bits(_ count: Int) throws(SegmentedReadError) -> UInt64 {

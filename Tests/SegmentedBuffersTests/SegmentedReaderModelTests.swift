@@ -46,12 +46,17 @@ import Testing
                     fresh.withUnsafeBytes { own.append(copying: $0) }
                 }
                 buffer.push(ledger.segment(fresh))
-                shared = resumed(shared, over: buffer, model)
+                if model.bitsLeft == 0 {
+                    #expect(throws: Never.self) { shared = try SegmentedReader(buffer, at: shared.position) }
+                } else {
+                    // Bits that are left are the reader's: only it can go on over the longer buffer.
+                    #expect(own.clipFront() == model.position)
+                    #expect(shared.clipFront(of: &buffer) == model.position)
+                    model.clip()
+                }
             case 2:
-                let kept = model.bitsLeft > 0 ? 1 : 0
-                let dropped = model.position - kept
-                model.bytes.removeFirst(dropped)
-                model.position = kept
+                let dropped = model.position
+                model.clip()
                 #expect(own.clipFront() == dropped)
                 #expect(shared.clipFront(of: &buffer) == dropped)
                 #expect(buffer.count == model.bytes.count)
@@ -72,21 +77,6 @@ import Testing
         shared = own
         buffer = SegmentedBuffer()
         #expect(ledger.isSettled)
-    }
-
-    /// Bits that are left belong to the reader, not to the position: they are read again.
-    private func resumed(
-        _ reader: SegmentedReader, over buffer: SegmentedBuffer, _ model: ModelReader
-    ) -> SegmentedReader {
-        do {
-            if model.bitsLeft == 0 { return try SegmentedReader(buffer, at: reader.position) }
-            var resumed = try SegmentedReader(buffer, at: reader.position - 1)
-            try resumed.skipBits(8 - model.bitsLeft)
-            return resumed
-        } catch {
-            Issue.record(error)
-            return reader
-        }
     }
 
     private func isWhere(_ model: ModelReader, _ reader: SegmentedReader) -> Bool {

@@ -1,14 +1,14 @@
 // Bits, from the highest of a byte to the lowest, and Exp-Golomb codes over them.
 //
-//     byte before `current`   │x x x x x│b b b│      `bitCount` is 3: they are read next (R3)
-//     bytes from `current` on │b b b b b b b b│ …
+//     byte before the position    │x x x x x│b b b│      `bitCount` is 3: they are read next (R3)
+//     bytes from the position on  │b b b b b b b b│ …
 
 extension SegmentedReader {
     /// How many bits are left of the byte before the reader: 0 where it stands between bytes, else 1...7.
     ///
     /// What reads, skips or seeks bytes drops them. O(1).
     @inlinable @inline(__always)
-    public var bitsLeftInByte: Int { cursor.bitsEnd == cursor.current ? cursor.bitCount : 0 }
+    public var bitsLeftInByte: Int { bitsPosition == position ? Int(bitCount) : 0 }
 
     /// The number of bits that are left to read. O(1).
     @inlinable
@@ -16,7 +16,7 @@ extension SegmentedReader {
 
     /// Drops the bits that are left of a byte. Reading bytes does it, too. O(1).
     @inlinable
-    public mutating func alignToByte() { cursor.bitCount = 0 }
+    public mutating func alignToByte() { bitCount = 0 }
 
     /// Reads up to 64 bits as an unsigned integer; the first bit is the highest.
     ///
@@ -30,9 +30,9 @@ extension SegmentedReader {
     @inlinable @inline(__always)
     public mutating func readBits(_ count: Int) throws(SegmentedReadError) -> UInt64 {
         guard UInt(bitPattern: count) <= 64 else { throw .outOfRange(count) }
-        let (bits, after) = try takenBits(count)
-        cursor = after
-        return bits
+        let taken = try takenBits(count)
+        move(behind: taken)
+        return taken.bits
     }
 
     /// Reads a bit. - Throws: `endOfData`. O(1).
@@ -54,7 +54,7 @@ extension SegmentedReader {
         guard count >= 0 else { throw .outOfRange(count) }
         let left = bitsLeftInByte
         if count <= left {
-            cursor.bitCount = left - count
+            bitCount = UInt8(left - count)
             return
         }
         let beyond = count - left
@@ -62,7 +62,7 @@ extension SegmentedReader {
         guard needed <= remaining else { throw Self.endOfData(needed: needed, available: remaining) }
         try skip(beyond / 8)
         // Between bytes now: whole bytes were skipped, or the bits that were left.
-        cursor.bitCount = 0
+        bitCount = 0
         if beyond % 8 > 0 { _ = try readBits(beyond % 8) }
     }
 
@@ -85,7 +85,7 @@ extension SegmentedReader {
         }
         if 2 &* zeros < width { return try readBits(2 &* zeros &+ 1) &- 1 }
         // Longer than the window. The 1 and the bits behind it are 2^zeros and the rest.
-        cursor = try takenBits(zeros).after
+        move(behind: try takenBits(zeros))
         return try readBits(zeros &+ 1) &- 1
     }
 
@@ -100,19 +100,42 @@ extension SegmentedReader {
         return code & 1 == 1 ? magnitude + 1 : -magnitude
     }
 
-    /// The next `count` (0...64) bits, and the cursor behind them.
-    @inlinable @inline(__always)
-    func takenBits(_ count: Int) throws(SegmentedReadError) -> (bits: UInt64, after: Cursor) {
-        var after = cursor
-        let left = bitsLeftInByte
-        // R4: where bits are left, the byte before `current` is there to load.
-        let partial: UInt64 =
-            left == 0 ? 0 : UInt64(cursor.current.load(fromByteOffset: -1, as: UInt8.self)) & ((1 &<< UInt64(left)) &- 1)
-        if count <= left {
-            after.bitCount = left &- count
-            after.bitsEnd = after.current
-            return (partial &>> UInt64(left &- count), after)
+    /// Bits that were looked at, and what the reader is where they are read.
+    @usableFromInline @frozen
+    struct TakenBits {
+        @usableFromInline var bits: UInt64
+        @usableFromInline var after: Cursor
+        @usableFromInline var lastByte: UInt8
+        @usableFromInline var left: UInt8
+
+        @inlinable @inline(__always)
+        init(bits: UInt64, after: Cursor, lastByte: UInt8, left: UInt8) {
+            self.bits = bits
+            self.after = after
+            self.lastByte = lastByte
+            self.left = left
         }
+    }
+
+    @inlinable @inline(__always)
+    mutating func move(behind taken: TakenBits) {
+        cursor = taken.after
+        bitsByte = taken.lastByte
+        bitCount = taken.left
+        bitsPosition = position
+    }
+
+    /// The next `count` (0...64) bits.
+    @inlinable @inline(__always)
+    func takenBits(_ count: Int) throws(SegmentedReadError) -> TakenBits {
+        let left = bitsLeftInByte
+        let partial = UInt64(bitsByte) & ((1 &<< UInt64(left)) &- 1)
+        if count <= left {
+            return TakenBits(
+                bits: partial &>> UInt64(left &- count), after: cursor, lastByte: bitsByte,
+                left: UInt8(truncatingIfNeeded: left &- count))
+        }
+        var after = cursor
         let beyond = count &- left
         let byteCount = (beyond &+ 7) &>> 3
         let stored: UInt64
@@ -123,10 +146,11 @@ extension SegmentedReader {
             guard remaining >= byteCount else { throw Self.endOfData(needed: byteCount, available: remaining) }
             (stored, after) = Self.gathered(byteCount, at: cursor, in: list)
         }
-        after.bitsEnd = after.current
-        after.bitCount = byteCount &* 8 &- beyond
+        let word = UInt64(bigEndian: stored)
         // `beyond` is 1...64; where it is 64 there is nothing in `partial`, as `left` is 0 then.
-        let fresh = UInt64(bigEndian: stored) &>> UInt64(64 &- beyond)
-        return ((partial << UInt64(beyond)) | fresh, after)
+        return TakenBits(
+            bits: (partial << UInt64(beyond)) | (word &>> UInt64(64 &- beyond)), after: after,
+            lastByte: UInt8(truncatingIfNeeded: word &>> UInt64(64 &- byteCount &* 8)),
+            left: UInt8(truncatingIfNeeded: byteCount &* 8 &- beyond))
     }
 }

@@ -42,11 +42,16 @@ extension SegmentedReader {
     /// O(bytes).
     @inlinable
     public mutating func read(into destination: UnsafeMutableRawBufferPointer) -> Int {
-        let count = min(destination.count, remaining)
-        if count > 0 {
-            cursor = Self.copied(
-                count, at: cursor, in: list, to: destination.baseAddress.unsafelyUnwrapped)
+        let wanted = destination.count
+        if wanted <= bytesLeftInSegment {
+            if wanted > 0 {
+                destination.baseAddress.unsafelyUnwrapped.copyMemory(from: cursor.current, byteCount: wanted)
+                cursor.current += wanted
+            }
+            return wanted
         }
+        let count = min(wanted, remaining)
+        cursor = Self.copied(count, at: cursor, in: list, to: destination.baseAddress.unsafelyUnwrapped)
         return count
     }
 
@@ -104,18 +109,30 @@ extension SegmentedReader {
     /// - Throws: `endOfData`, or `outOfRange` where the count is negative; no memory is asked for then. O(bytes).
     @inlinable
     public mutating func readBytes(_ count: Int) throws(SegmentedReadError) -> [UInt8] {
+        if UInt(bitPattern: count) <= UInt(bitPattern: bytesLeftInSegment) {
+            let bytes = [UInt8](UnsafeRawBufferPointer(start: cursor.current, count: count))
+            cursor.current += count
+            return bytes
+        }
         guard UInt(bitPattern: count) <= UInt(bitPattern: remaining) else {
             throw Self.refusal(of: count, available: remaining)
         }
-        var after = cursor
-        let bytes = [UInt8](unsafeUninitializedCapacity: count) { bytes, initialized in
-            if count > 0 {
-                after = Self.copied(
-                    count, at: after, in: list, to: UnsafeMutableRawPointer(bytes.baseAddress.unsafelyUnwrapped))
-            }
-            initialized = count
-        }
+        let (bytes, after) = Self.gatheredBytes(count, at: cursor, in: list)
         cursor = after
         return bytes
+    }
+
+    /// Bytes that cross segments, and the cursor behind them.
+    @usableFromInline @inline(never)
+    static func gatheredBytes(
+        _ count: Int, at cursor: Cursor, in list: SegmentedBuffer
+    ) -> ([UInt8], Cursor) {
+        var after = cursor
+        let bytes = [UInt8](unsafeUninitializedCapacity: count) { bytes, initialized in
+            after = copied(
+                count, at: cursor, in: list, to: UnsafeMutableRawPointer(bytes.baseAddress.unsafelyUnwrapped))
+            initialized = count
+        }
+        return (bytes, after)
     }
 }

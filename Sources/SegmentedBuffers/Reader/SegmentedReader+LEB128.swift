@@ -14,27 +14,40 @@ extension SegmentedReader {
     public mutating func readLEB128<Value: FixedWidthInteger & BitwiseCopyable>(
         as type: Value.Type = Value.self
     ) throws(SegmentedReadError) -> (value: Value, byteCount: Int) {
-        let (value, outcome) = Self.decodedLEB128(cursor.current, before: cursor.end, as: Value.self)
+        // Not the reader's own cursor yet: it stays where the number is malformed.
+        var start = cursor
+        if start.current == start.end {
+            start = Self.following(start, in: list)
+            if start.current == start.end { throw Self.endOfData(needed: 1, available: 0) }
+        }
+        // Most numbers are small.
+        let first = start.current.load(as: UInt8.self)
+        if first < 0x80, Value.bitWidth > 7 {
+            start.current += 1
+            cursor = start
+            return (Value(truncatingIfNeeded: Value.isSigned ? Int8(bitPattern: first &<< 1) &>> 1 : Int8(first)), 1)
+        }
+        let (value, outcome) = Self.decodedLEB128(start.current, before: start.end, as: Value.self)
         if outcome > 0 {
-            cursor.current += outcome
+            start.current += outcome
+            cursor = start
             return (value, outcome)
         }
-        return try readLEB128(outcome)
+        guard outcome == 0 else { throw .malformedLEB128 }
+        return try readCrossingLEB128()
     }
 
-    /// Where the first try had no success: it is malformed, or crosses segments.
+    /// Reads a number that may cross segments.
     @inlinable @inline(__always)
-    mutating func readLEB128<Value: FixedWidthInteger & BitwiseCopyable>(
-        _ outcome: Int
-    ) throws(SegmentedReadError) -> (value: Value, byteCount: Int) {
-        guard outcome == 0 else { throw .malformedLEB128 }
-        let (value, byteCount): (Value, Int) = Self.gatheredLEB128(
-            at: cursor, in: list, remaining: remaining)
-        guard byteCount > 0 else {
-            throw byteCount == 0 ? Self.endOfData(needed: remaining + 1, available: remaining) : .malformedLEB128
+    mutating func readCrossingLEB128<Value: FixedWidthInteger & BitwiseCopyable>() throws(SegmentedReadError) -> (
+        value: Value, byteCount: Int
+    ) {
+        let (value, outcome): (Value, Int) = Self.gatheredLEB128(at: cursor, in: list, remaining: remaining)
+        guard outcome > 0 else {
+            throw outcome == 0 ? Self.endOfData(needed: remaining + 1, available: remaining) : .malformedLEB128
         }
-        cursor = Self.moved(cursor, by: byteCount, in: list)
-        return (value, byteCount)
+        cursor = Self.moved(cursor, by: outcome, in: list)
+        return (value, outcome)
     }
 
     /// Decodes a number that may end before an address.
@@ -83,7 +96,6 @@ extension SegmentedReader {
         at cursor: Cursor, in list: SegmentedBuffer, remaining: Int
     ) -> (Value, Int) {
         let count = min(remaining, (Value.bitWidth + 6) / 7)
-        if count == 0 { return (0, 0) }
         return withUnsafeTemporaryAllocation(byteCount: count, alignment: 1) { bytes in
             let start = bytes.baseAddress.unsafelyUnwrapped
             _ = copied(count, at: cursor, in: list, to: start)

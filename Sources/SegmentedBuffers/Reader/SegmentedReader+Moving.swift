@@ -47,10 +47,8 @@ extension SegmentedReader {
 
     /// Goes behind the last byte. O(1).
     public mutating func moveToEnd() {
-        guard remaining > 0 else {
-            cursor.bitCount = 0
-            return
-        }
+        bitCount = 0
+        guard remaining > 0 else { return }
         // Something is left, so there is a last segment.
         let next = Self.placeCount(of: list)
         let last = Self.bytes(at: next - 1, in: list)
@@ -60,6 +58,7 @@ extension SegmentedReader {
 
     /// Goes to a position that is not beyond the reader's.
     private mutating func goBack(to target: Int) {
+        bitCount = 0
         guard target > 0 else {
             cursor = Self.following(Cursor(before: list), in: list)
             return

@@ -25,6 +25,16 @@ extension SegmentedReader {
     /// O(segments); an allocation from the second segment on.
     @inlinable
     public mutating func readSegments(_ count: Int) throws(SegmentedReadError) -> SegmentedBuffer {
+        if count > 0, count <= bytesLeftInSegment {
+            let part = segment(at: cursor, count: count)
+            cursor.current += count
+            return SegmentedBuffer(part)
+        }
+        return try readCrossingSegments(count)
+    }
+
+    @usableFromInline @inline(never)
+    mutating func readCrossingSegments(_ count: Int) throws(SegmentedReadError) -> SegmentedBuffer {
         guard UInt(bitPattern: count) <= UInt(bitPattern: remaining) else {
             throw Self.refusal(of: count, available: remaining)
         }

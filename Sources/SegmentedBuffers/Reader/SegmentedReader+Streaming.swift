@@ -30,22 +30,22 @@ extension SegmentedReader {
     }
 
     /// Drops what was read from the reader's own list: segments that are all read go, and positions count from what is
-    /// left. It can't go back beyond that any more.
-    ///
-    /// What a byte's bits that are not read are in stays (``bitsLeftInByte``), as a byte before the position.
+    /// left. It can't go back any more; bits that are left of a byte stay.
     ///
     /// - Parameter recycle: gets each segment that is dropped, in order, to use its memory again where it is
     ///   ``Segment/isUniquelyOwned()``; without it the memory goes back where nobody else owns it.
-    /// - Returns: how many bytes were dropped: the position is as much lower.
+    /// - Returns: how many bytes were dropped: the position before the call.
     /// O(segments dropped), amortised; O(segments) once where a buffer or another reader shares the list.
     @discardableResult
     public mutating func clipFront(_ recycle: (consuming Segment) -> Void = { _ in }) -> Int {
-        let count = droppableCount
+        let count = position
+        let bitsLeft = bitsLeftInByte
         // Places count from the end, as the list may take away those before its first.
         let segmentsAfter = Self.placeCount(of: list) - cursor.next
         list.clipFront(count, recycle)
         cursor.next = Self.placeCount(of: list) - segmentsAfter
         cursor.endPosition -= count
+        keepBits(bitsLeft)
         return count
     }
 
@@ -56,31 +56,30 @@ extension SegmentedReader {
     ///   - buffer: the one that this reader was made of, to the end of which anything may have been put since. Traps
     ///     where it has fewer bytes than were read.
     ///   - recycle: gets each segment that is dropped, in order; the reader does not own it any more.
-    /// - Returns: how many bytes were dropped.
+    /// - Returns: how many bytes were dropped: the position before the call.
     /// O(segments dropped), amortised; O(segments) where a third shares the list.
     @discardableResult
     public mutating func clipFront(
         of buffer: inout SegmentedBuffer, _ recycle: (consuming Segment) -> Void = { _ in }
     ) -> Int {
-        let count = droppableCount
-        let offset = position - count
-        let bitCount = bitsLeftInByte
-        if count + offset > buffer.count {
-            fatalError("SegmentedReader: \(count + offset) bytes are clipped from a buffer of \(buffer.count)")
+        let count = position
+        let bitsLeft = bitsLeftInByte
+        if count > buffer.count {
+            fatalError("SegmentedReader: \(count) bytes that were read are clipped from a buffer of \(buffer.count)")
         }
         // Not an owner while the closure asks who is, and the buffer changes its list.
         list = SegmentedBuffer()
         cursor = Cursor(before: list)
         buffer.clipFront(count, recycle)
         list = buffer
-        cursor = Self.moved(Cursor(before: list), by: offset, in: list)
-        if offset == 0 { cursor = Self.following(cursor, in: list) }
-        // R3: `offset` is 1 where there are any.
-        cursor.bitsEnd = cursor.current
-        cursor.bitCount = bitCount
+        cursor = Self.following(Cursor(before: list), in: list)
+        keepBits(bitsLeft)
         return count
     }
 
-    /// All bytes before the reader, but the one whose bits are not all read (R4).
-    private var droppableCount: Int { position - (bitsLeftInByte > 0 ? 1 : 0) }
+    /// R3, at the position that is 0 now.
+    private mutating func keepBits(_ count: Int) {
+        bitsPosition = 0
+        bitCount = UInt8(count)
+    }
 }

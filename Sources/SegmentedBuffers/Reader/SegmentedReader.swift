@@ -7,13 +7,13 @@
 // R1. `current..<end` is what is left of the segment before `next`, or nothing. A reader may stand at the end of a
 //     segment; it goes to the next one when it needs a byte of it, so that reading checks one thing only.
 // R2. `endPosition` is the position of `end`, counted from the first byte of the list.
-// R3. Where `bitsEnd == current`, the lowest `bitCount` (0...7) bits of the byte before `current` are not read yet;
-//     elsewhere all are. So reading a byte, which moves `current` on, needs nothing to forget them. What sets `current`
-//     back, or into another segment, sets `bitCount` to 0.
-// R4. The list owns the memory that `current` and `bitsEnd` point into, or nothing is read through them.
+// R3. Where `bitsPosition` is the position, the lowest `bitCount` (0...7) bits of the byte before it, which is
+//     `bitsByte`, are not read yet; elsewhere all are. So what moves forward has nothing to forget; what moves back sets
+//     `bitCount` to 0.
+// R4. The list owns the memory that the cursor points into, or the cursor's range is empty.
 //
-// What crosses segments is done by functions that take a cursor and give another, out of line: no call gets the
-// reader's address, so that a reader in a local variable stays in registers.
+// What crosses segments is done by functions that take a cursor and give another, out of line. A cursor has four words,
+// which fit into registers both ways: no call gets the reader's address, and one in a local variable stays in registers.
 //
 // Cost: a byte is a comparison, a load and an addition; an integer in one segment, a subtraction more. Going to the
 // next segment costs a call, about 3 ns. Copying a reader is a retain. Thread-safety: none.
@@ -40,6 +40,11 @@ public struct SegmentedReader {
     @usableFromInline var list: SegmentedBuffer
     @usableFromInline var cursor: Cursor
 
+    /// R3.
+    @usableFromInline var bitsPosition: Int
+    @usableFromInline var bitsByte: UInt8
+    @usableFromInline var bitCount: UInt8
+
     /// Where a reader is. Trivial, so that keeping one to come back to costs no retain.
     @usableFromInline @frozen
     struct Cursor {
@@ -47,18 +52,13 @@ public struct SegmentedReader {
         @usableFromInline var end: UnsafeRawPointer
         @usableFromInline var next: Int
         @usableFromInline var endPosition: Int
-        @usableFromInline var bitsEnd: UnsafeRawPointer
-        @usableFromInline var bitCount: Int
 
-        /// With no bits left over.
         @inlinable @inline(__always)
         init(current: UnsafeRawPointer, end: UnsafeRawPointer, next: Int, endPosition: Int) {
             self.current = current
             self.end = end
             self.next = next
             self.endPosition = endPosition
-            bitsEnd = current
-            bitCount = 0
         }
 
         /// Before the first segment: there is nothing left of none.
@@ -75,6 +75,9 @@ public struct SegmentedReader {
     @inlinable
     public init(_ buffer: SegmentedBuffer) {
         list = buffer
+        bitsPosition = 0
+        bitsByte = 0
+        bitCount = 0
         cursor = Self.following(Cursor(before: buffer), in: buffer)
     }
 
@@ -93,11 +96,11 @@ public struct SegmentedReader {
 extension SegmentedReader {
     /// The number of bytes before the reader. A byte of which only some bits are read is one of them. O(1).
     @inlinable @inline(__always)
-    public var position: Int { cursor.endPosition - bytesLeftInSegment }
+    public var position: Int { cursor.endPosition &- bytesLeftInSegment }
 
     /// The number of bytes from the reader on. O(1).
     @inlinable @inline(__always)
-    public var remaining: Int { list.byteCount - position }
+    public var remaining: Int { list.byteCount &- position }
 
     /// The number of bytes, read or not. O(1).
     @inlinable @inline(__always)
@@ -125,14 +128,24 @@ extension SegmentedReader {
     }
 
     /// The cursor at the start of the next segment, or the same one where there is none.
-    @usableFromInline @inline(never)
+    @inlinable @inline(__always)
     static func following(_ cursor: Cursor, in list: SegmentedBuffer) -> Cursor {
-        guard cursor.next < placeCount(of: list) else { return cursor }
-        let bytes = bytes(at: cursor.next, in: list)
-        let start = bytes.baseAddress.unsafelyUnwrapped
+        let bytes = bytes(at: cursor.next, of: list.front, or: list.last)
+        guard let start = bytes.baseAddress else { return cursor }
         return Cursor(
-            current: start, end: start + bytes.count, next: cursor.next + 1,
-            endPosition: cursor.endPosition + bytes.count)
+            current: start, end: start + bytes.count, next: cursor.next &+ 1,
+            endPosition: cursor.endPosition &+ bytes.count)
+    }
+
+    /// The bytes of the segment in a place; none where it is behind the last. What it takes and gives fits into
+    /// registers, which a cursor doesn't.
+    @usableFromInline @inline(never)
+    static func bytes(
+        at place: Int, of front: ContiguousArray<Segment?>, or last: Segment?
+    ) -> UnsafeRawBufferPointer {
+        if place < front.count { return front[place].unsafelyUnwrapped.unsafeBytes }
+        if place == front.count, let last { return last.unsafeBytes }
+        return UnsafeRawBufferPointer(start: nil, count: 0)
     }
 
     /// The cursor `count` bytes further on, which there must be.
