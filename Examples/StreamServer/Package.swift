@@ -1,0 +1,42 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// One thread serves everything. Checks that two threads don't change one variable at once would cost each packet some
+// calls of the Swift runtime.
+let unchecked: [SwiftSetting] = [.unsafeFlags(["-enforce-exclusivity=unchecked"])]
+
+let package = Package(
+    name: "StreamServer",
+    platforms: [.macOS(.v15)],
+    dependencies: [
+        .package(name: "mallow", path: "../.."),
+        // ByteBuffer alone, as the rival: the sockets are this example's own.
+        .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+    ],
+    targets: [
+        // What Swift's Glibc module leaves out: epoll, signalfd, accept4.
+        .target(name: "CLinuxEvents"),
+        // MPEG-TS: bytes in, packets and tables out. Knows no socket and no subscriber.
+        .target(
+            name: "TransportStream", dependencies: [.product(name: "Mallow", package: "mallow")],
+            swiftSettings: unchecked),
+        // Who gets which packets, over three kinds of buffers. Knows no socket.
+        .target(
+            name: "StreamRelay",
+            dependencies: [
+                "TransportStream", .product(name: "Mallow", package: "mallow"),
+                .product(name: "NIOCore", package: "swift-nio"),
+            ],
+            swiftSettings: unchecked),
+        .executableTarget(
+            name: "StreamServer",
+            dependencies: [
+                "CLinuxEvents", "StreamRelay", "TransportStream",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: unchecked),
+        .testTarget(name: "TransportStreamTests", dependencies: ["TransportStream"]),
+        .testTarget(name: "StreamRelayTests", dependencies: ["StreamRelay"]),
+    ]
+)
