@@ -49,7 +49,7 @@ public final class ArrayMemory: StreamMemory {
         return queue
     }
 
+    public var liveByteCount: Int? { nil }
     public var heldByteCount: Int? { nil }
-    public var reservedByteCount: Int? { nil }
     public func close() -> Bool { false }
 }

@@ -56,7 +56,7 @@ public final class ByteBufferMemory: StreamMemory {
         return queue
     }
 
+    public var liveByteCount: Int? { nil }
     public var heldByteCount: Int? { nil }
-    public var reservedByteCount: Int? { nil }
     public func close() -> Bool { false }
 }

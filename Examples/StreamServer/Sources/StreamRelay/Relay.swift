@@ -95,8 +95,8 @@ public final class Relay<Memory: StreamMemory> {
             ("unit_starts", counters.unitStarts),
             ("access_points", counters.accessPoints),
         ]
+        if let live = memory.liveByteCount { lines.append(("live_bytes", live)) }
         if let held = memory.heldByteCount { lines.append(("held_bytes", held)) }
-        if let reserved = memory.reservedByteCount { lines.append(("reserved_bytes", reserved)) }
         return lines
     }
 }

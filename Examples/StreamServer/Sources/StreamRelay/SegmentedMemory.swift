@@ -1,6 +1,7 @@
 // The relay on Mallow: each read takes a block of a ScalableAllocator, and gives back what was not filled of it. The block is a
 // segment, which the queues share; its memory is free when the last of them has dropped it.
 
+import Glibc
 public import Mallow
 import TransportStream
 
@@ -26,26 +27,38 @@ extension SegmentedBuffer: StreamBytes {
 
 /// Memory as segments of a scalable allocator's blocks.
 public final class SegmentedMemory: StreamMemory {
-    let allocator = SystemAllocator()
+    /// Its memory comes from the system and goes back there: a burst leaves nothing behind in malloc.
+    public let allocator: ScalableAllocator
 
-    public init(largestRead: Int) {}
-
-    public func read(from descriptor: Int32, upTo count: Int, into bytes: inout SegmentedBuffer) -> ReadOutcome {
-        guard let block = allocator.tryAllocate(byteCount: count, alignment: 16) else { return .failed(12) }
-        var byteCount = 0
-        let outcome = readOnce(descriptor, block.baseAddress, count, &byteCount)
-        if byteCount > 0 {
-            bytes.push(Segment(adopting: block, count: byteCount, allocator: allocator))
-        } else {
-            allocator.deallocate(block)
-        }
-        return outcome
+    public init() throws(ConfigurationError) {
+        allocator = try ScalableAllocator(source: .pages(PageAllocator()))
     }
 
-    public func copy(_ bytes: [UInt8]) -> SegmentedBuffer { SegmentedBuffer(copying: bytes) }
+    public func read(from descriptor: Int32, upTo count: Int, into bytes: inout SegmentedBuffer) -> ReadOutcome {
+        do throws(ScalableReadError) {
+            guard let block = try allocator.read(upTo: count, from: descriptor) else { return .end }
+            bytes.push(Segment(adopting: block, allocator: allocator))
+            return .bytes(block.count)
+        } catch {
+            switch error {
+            case .systemCall(_, EAGAIN): return .nothing
+            case .systemCall(_, let code): return .failed(code)
+            case .allocation: return .failed(ENOMEM)
+            }
+        }
+    }
 
-    public var heldByteCount: Int? { nil }
-    public var reservedByteCount: Int? { nil }
+    public func copy(_ bytes: [UInt8]) -> SegmentedBuffer {
+        bytes.withUnsafeBytes { bytes in
+            guard let segment = try? Segment(copying: bytes, allocator: allocator) else {
+                fatalError("SegmentedMemory: no memory for \(bytes.count) bytes")
+            }
+            return SegmentedBuffer(segment)
+        }
+    }
+
+    public var liveByteCount: Int? { allocator.usedByteCount }
+    public var heldByteCount: Int? { allocator.heldByteCount }
 
     public func close() throws -> Bool {
         try allocator.close()

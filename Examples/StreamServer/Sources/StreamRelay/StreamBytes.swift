@@ -46,10 +46,10 @@ public protocol StreamMemory: AnyObject {
     func read(from descriptor: Int32, upTo count: Int, into bytes: inout Bytes) -> ReadOutcome
     /// Bytes in this memory.
     func copy(_ bytes: [UInt8]) -> Bytes
-    /// How many bytes of memory are taken by what is on its way; nil where that isn't known.
+    /// How many bytes of memory what is on its way takes; nil where that isn't known.
+    var liveByteCount: Int? { get }
+    /// How many bytes the memory has from the system, for that and for what comes next; nil where that isn't known.
     var heldByteCount: Int? { get }
-    /// How many bytes there are in all, with those that are kept for what comes next; nil where that isn't known.
-    var reservedByteCount: Int? { get }
     /// Ends the use of it, when nothing of it is on its way. Throws where something is left; false where that isn't known.
     func close() throws -> Bool
 }

@@ -92,7 +92,7 @@ struct Main: ParsableCommand {
 
     private func serve(_ options: ServerOptions) throws -> Int32 {
         switch buffers {
-        case .mallow: try serve(options, SegmentedMemory(largestRead: options.readSize))
+        case .mallow: try serve(options, SegmentedMemory())
         case .array: try serve(options, ArrayMemory())
         case .bytebuffer: try serve(options, ByteBufferMemory(largestRead: options.readSize))
         }

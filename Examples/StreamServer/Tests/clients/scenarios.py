@@ -1,0 +1,456 @@
+#!/usr/bin/env python3
+"""The stream server under real clients and bad ones: every byte that a subscriber gets is compared with what was published.
+
+    Tests/clients/scenarios.py STREAM.ts SERVER [OPTION…]
+
+Each scenario has a server of its own, which must stop in good order and find no leak. Nothing depends on time: where one
+thing must come after another, the server's statistics, or the other side's bytes, say when."""
+
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import threading
+
+from transport import PACKET, Stream, runs, surviving
+from wire import Reader, Server, expect, read_all, read_line, vanish
+
+random_numbers = random.Random(5)
+MEGABYTE = 1 << 20
+
+
+def send_in_pieces(connection, data):
+    """Sends data in pieces that begin and end anywhere."""
+    place = 0
+    while place < len(data):
+        size = random_numbers.choice([1, 7, 187, 188, 189, 1316, 5000, 40_000, 200_000])
+        connection.sendall(data[place : place + size])
+        place += size
+
+
+def exact(command, source):
+    """Subscribers who are there first get every byte."""
+    with Server(command) as server:
+        readers = [Reader(server.subscribe("test/one")) for _ in range(6)]
+        # Streams have nothing to do with each other.
+        other = Reader(server.subscribe("other"))
+        publisher = server.publish("test/one")
+        send_in_pieces(publisher, source.data)
+        publisher.close()
+        for reader in readers:
+            expect(reader.all(), source.data, "the stream")
+        publisher = server.publish("other")
+        publisher.sendall(source.data[: 300 * PACKET])
+        publisher.close()
+        expect(other.all(), source.data[: 300 * PACKET], "the other stream")
+        server.wait_for(streams=0, connections=0, live_bytes=0)
+    return f"{len(readers)} subscribers, {len(source.data)} bytes each"
+
+
+def late(command, source):
+    """Who comes late starts with the tables and a keyframe: the last one that is kept, or the next."""
+    places = [point + offset for point in source.access_points[:5] for offset in (PACKET, PACKET + 100, 20 * PACKET + 1)]
+    for options, wanted in (([], source.from_group_before), (["--group-limit", "0"], source.from_group_after)):
+        with Server(command, *options) as server:
+            publisher = server.publish("test")
+            readers = []
+            sent = 0
+            for place in places:
+                publisher.sendall(source.data[sent:place])
+                sent = place
+                server.wait_for(received_bytes=place)
+                readers.append((place, Reader(server.subscribe("test"))))
+                server.wait_for(subscribers=len(readers))
+            publisher.sendall(source.data[sent:])
+            publisher.close()
+            for place, reader in readers:
+                expect(reader.all(), wanted(place), f"the stream from {place} on")
+            server.wait_for(streams=0, live_bytes=0)
+    return f"{2 * len(places)} subscribers, from {len(set(map(wanted, places)))} keyframes"
+
+
+def probe(path):
+    """What ffprobe finds in a file or at a URL."""
+    result = subprocess.run(
+        ["ffprobe", "-v", "error", "-show_entries", "stream=codec_name,width,height,sample_rate", "-of", "csv=p=0", path],
+        capture_output=True, text=True, timeout=60, check=False)
+    if result.returncode != 0 or result.stderr.strip():
+        raise AssertionError(f"ffprobe {path}: status {result.returncode}: {result.stderr}")
+    # Streams of a program are listed with it, and by themselves.
+    return sorted({line.strip() for line in result.stdout.splitlines() if line.strip()})
+
+
+def real_clients(command, source):
+    """ffmpeg publishes in the three ways that it can; ffprobe and curl read."""
+    with tempfile.TemporaryDirectory() as work, Server(command) as server:
+        path = os.path.join(work, "source.ts")
+        with open(path, "wb") as file:
+            file.write(source.data)
+        wanted = probe(path)
+        if len(wanted) != 2:
+            raise AssertionError(f"ffprobe finds {wanted}")
+        # What ffmpeg makes of it is the same for every output.
+        copied = os.path.join(work, "copied.ts")
+        remux = ["ffmpeg", "-v", "error", "-y", "-i", path, "-c", "copy", "-f", "mpegts"]
+        subprocess.run([*remux, copied], check=True, timeout=60, stdin=subprocess.DEVNULL)
+        with open(copied, "rb") as file:
+            remuxed = file.read()
+        address = f"127.0.0.1:{server.port}"
+        ways = [
+            ("post", [f"http://{address}/post"]),
+            ("put", ["-method", "PUT", "-chunked_post", "0", f"http://{address}/put"]),
+            ("live", [f"tcp://{address}"]),
+        ]
+        for name, output in ways:
+            reader = Reader(server.subscribe(name))
+            subprocess.run([*remux, *output], check=True, timeout=60, stdin=subprocess.DEVNULL)
+            data = reader.all()
+            expect(data, remuxed, f"the stream that ffmpeg publishes as {name}")
+            received = os.path.join(work, f"{name}.ts")
+            with open(received, "wb") as file:
+                file.write(data)
+            expect(probe(received), wanted, "what ffprobe finds in the file")
+
+        # A player over HTTP, which joins a stream on its way and leaves when it has seen enough; and one that stays.
+        stop = threading.Event()
+        publisher = server.publish("movie")
+        publisher.sendall(source.data)
+
+        def go_on():
+            while not stop.is_set():
+                publisher.sendall(source.data)
+
+        thread = threading.Thread(target=go_on)
+        thread.start()
+        try:
+            expect(probe(f"http://{address}/movie"), wanted, "what ffprobe finds at the URL")
+        finally:
+            stop.set()
+            thread.join()
+        server.wait_for(subscribers=0)
+        curl = subprocess.Popen(["curl", "-sS", "-N", f"http://{address}/movie"], stdout=subprocess.PIPE)
+        server.wait_for(subscribers=1)
+        publisher.close()
+        data = curl.communicate(timeout=60)[0]
+        expect(curl.returncode, 0, "curl's status")
+        expect(data, source.from_group_before(len(source.data)), "what curl gets")
+        head = server.ask(b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n")
+        expect(head.split(b"\r\n")[0], b"HTTP/1.1 404 Not Found")
+        page = server.ask(b"GET / HTTP/1.0\r\n\r\n")
+        if b"\r\n\r\nstreams 0\n" not in page:
+            raise AssertionError(f"the page of statistics: {page[:200]!r}")
+        server.wait_for(connections=0, live_bytes=0)
+    return "ffmpeg over POST, PUT and TCP; ffprobe of files and a URL; curl"
+
+
+def lockstep(server, publisher, source, readers, until):
+    """Publishes the stream over and over, and goes on when those who read have read."""
+    repeats = 0
+    while not until(repeats):
+        publisher.sendall(source.data)
+        repeats += 1
+        for reader in readers:
+            reader.wait_for(repeats * len(source.data))
+    return repeats
+
+
+def stalled(command, source):
+    """Who stalls misses what its queue has no room for, and goes on at a keyframe; or is disconnected. Others notice nothing."""
+    limit = 256 << 10
+    with Server(command, "--buffer-limit", str(limit), "--group-limit", "128k") as server:
+        good = [Reader(server.subscribe("test")) for _ in range(2)]
+        stalling = server.subscribe("test", receive_buffer=16 << 10)
+        publisher = server.publish("test")
+        seen = []
+
+        def skipped_often(_):
+            seen.append(server.statistics())
+            return seen[-1]["skips"] >= 3 or len(seen) > 400
+
+        repeats = lockstep(server, publisher, source, good, skipped_often)
+        if seen[-1]["skips"] < 1:
+            raise AssertionError(f"the one that stalls was never too slow: {seen[-1]}")
+        longest = max(line["longest_queue_bytes"] for line in seen)
+        live = max(line["live_bytes"] for line in seen)
+        # One read more than the limit at most; beside the queue there are the group, the tables and what is not parsed.
+        if longest > limit + (64 << 10) or live > 2 * limit + (512 << 10):
+            raise AssertionError(f"{longest} bytes in a queue, {live} bytes live with a limit of {limit}")
+        # It wakes up, and is in step with the others again.
+        waking = Reader(stalling)
+        server.wait_for(queued_bytes=0)
+        for _ in range(3):
+            publisher.sendall(source.data)
+            repeats += 1
+            for reader in good:
+                reader.wait_for(repeats * len(source.data))
+        publisher.close()
+        for reader in good:
+            expect(reader.all(), source.data * repeats, "what others get")
+        pieces = runs(waking.all(), source, repeats)
+        skips = server.wait_for(streams=0)["skips"]
+        expect(len(pieces), skips + 1, "the runs that the one that stalled gets")
+        expect(pieces[0][0], 0, "where it begins")
+        expect(pieces[-1][1], repeats * len(source.data), "where it ends")
+        if any(before[1] >= after[0] for before, after in zip(pieces, pieces[1:])):
+            raise AssertionError(f"the runs are not in order: {pieces}")
+        server.wait_for(connections=0, live_bytes=0)
+
+    with Server(command, "--buffer-limit", str(limit), "--slow", "drop") as server:
+        good = Reader(server.subscribe("test"))
+        stalling = server.subscribe("test", receive_buffer=16 << 10)
+        publisher = server.publish("test")
+        more = lockstep(
+            server, publisher, source, [good],
+            lambda count: count > 400 or server.statistics()["dropped_as_slow"] == 1)
+        server.wait_for(dropped_as_slow=1, subscribers=1)
+        publisher.close()
+        expect(good.all(), source.data * more, "what the other gets")
+        try:
+            data = read_all(stalling)
+        except ConnectionResetError:
+            data = b""
+        if (source.data * more)[: len(data)] != data:
+            raise AssertionError("the one that was dropped got something else")
+        stalling.close()
+        server.wait_for(connections=0, live_bytes=0)
+    return f"{skips} times ahead to a keyframe, at most {longest} bytes in a queue; dropped where that is asked for"
+
+
+def timed_out(command, source):
+    """Who takes nothing at all for too long is disconnected, and who never says what it wants."""
+    with Server(command, "--timeout", "1", "--slow", "wait", "--buffer-limit", "64k") as server:
+        silent = server.connect(b"SUBSC")
+        stalling = server.subscribe("test", receive_buffer=16 << 10)
+        reader = Reader(server.subscribe("test"))
+        publisher = server.publish("test")
+        # The publisher waits for the one that stalls until that is disconnected.
+        repeats = 16 * MEGABYTE // len(source.data)
+        for _ in range(repeats):
+            publisher.sendall(source.data)
+        expect(read_all(silent), b"ERROR nothing was asked for in time\n")
+        publisher.close()
+        expect(reader.all(), source.data * repeats, "what the other gets")
+        stalling.close()
+        silent.close()
+        seen = server.wait_for(connections=0, live_bytes=0)
+        expect(seen["timed_out"], 2, "the disconnected")
+    return "the publisher waits, then goes on"
+
+
+def vanishing(command, source):
+    """Subscribers and publishers that vanish in the middle."""
+    with Server(command) as server:
+        for way in (vanish, lambda connection: connection.close()):
+            staying = Reader(server.subscribe("test"))
+            leaving = [server.subscribe("test") for _ in range(4)]
+            publisher = server.publish("test")
+            half = len(source.data) // 2
+            publisher.sendall(source.data[:half])
+            staying.wait_for(half - half % PACKET)
+            for connection in leaving:
+                way(connection)
+            publisher.sendall(source.data[half:-1000])
+            whole = (len(source.data) - 1000) // PACKET * PACKET
+            staying.wait_for(whole)
+            # Its last packet is not whole, and nobody gets it.
+            way(publisher)
+            expect(staying.all(), source.data[:whole], "what the one that stays gets")
+            server.wait_for(streams=0, connections=0, live_bytes=0)
+        # The name is free again.
+        taken = server.publish("test")
+        expect(server.ask(b"PUBLISH test\n"), b"ERROR test is being published already\n")
+        taken.close()
+        # Somebody who closes its side still gets what it wants.
+        reader = server.connect(b"SUBSCRIBE test\n")
+        reader.shutdown(1)
+        expect(read_line(reader), b"OK\n")
+        publisher = server.publish("test")
+        publisher.sendall(source.data)
+        publisher.close()
+        expect(read_all(reader), source.data, "what the one that closed its side gets")
+        reader.close()
+    return "by a reset and by closing"
+
+
+def malformed(command, source):
+    """What is damaged is forwarded as far as it is packets; what is no stream ends with a reason."""
+    data = source.data
+    noise = bytes(random_numbers.randrange(256) for _ in range(10_000))
+    middle = 500 * PACKET
+    bad_checksum = bytearray(data)
+    table = next(place for place in range(0, len(data), PACKET) if data[place + 1 : place + 3] == b"\x40\x00")
+    bad_checksum[table + 4 + 1 + 8] ^= 1
+    wrong_length = bytearray(data)
+    wrong_length[source.access_points[1] + 4] = 184
+    damaged = {
+        "noise before": noise + data,
+        "noise between packets": data[:middle] + noise + data[middle:],
+        "noise in a packet": data[: middle + 90] + noise + data[middle + 90 :],
+        "noise at the end": data + noise[:1000],
+        "a cut packet": data[: middle + 88] + data[middle + PACKET :],
+        "many cut packets": b"".join(
+            data[place : place + PACKET - (50 if place % (20 * PACKET) == 0 else 0)]
+            for place in range(0, len(data), PACKET)),
+        "a wrong sync byte": data[:middle] + b"\x48" + data[middle + 1 :],
+        "every hundredth sync byte wrong": bytes(
+            byte ^ (1 if place % (100 * PACKET) == 0 else 0) for place, byte in enumerate(data)),
+        "nothing but sync bytes": b"\x47" * 20_000,
+        "a wrong checksum in a table": bytes(bad_checksum),
+        "a field longer than its packet": bytes(wrong_length),
+        "two packets": data[: 2 * PACKET],
+        "a packet and a half": data[:282],
+        "nothing": b"",
+    }
+    with Server(command) as server:
+        for title, stream in damaged.items():
+            reader = Reader(server.subscribe("test"))
+            publisher = server.publish("test")
+            send_in_pieces(publisher, stream)
+            publisher.close()
+            expect(reader.all(), surviving(stream), title)
+        seen = server.wait_for(streams=0, connections=0, live_bytes=0)
+        for name in ("sync_losses", "skipped_bytes", "continuity_errors", "checksum_errors", "malformed"):
+            if seen[name] == 0:
+                raise AssertionError(f"{name} were not counted: {seen}")
+
+        reader = Reader(server.subscribe("test"))
+        publisher = server.publish("test")
+        publisher.sendall(data[:PACKET * 10] + bytes(100_000))
+        answer = read_all(publisher)
+        if not answer.startswith(b"ERROR no transport stream: "):
+            raise AssertionError(f"a publisher of zeroes is answered {answer!r}")
+        publisher.close()
+        expect(reader.all(), data[: PACKET * 10], "what came before the zeroes")
+
+        line_error = b"ERROR PUBLISH name, SUBSCRIBE name, STATISTICS or HTTP is expected\n"
+        name_error = b"ERROR a name is 1 to 64 letters, digits, '.', '_', '-' and '/'\n"
+        long_line = b"ERROR the first line is longer than 1024 bytes\n"
+        for request, answer in {
+            b"HELLO\n": line_error,
+            b"\n": line_error,
+            b"PUBLISH\n": line_error,
+            b"PUBLISH a b\n": line_error,
+            b"SUBSCRIBE " + b"a" * 65 + b"\n": name_error,
+            b"PUBLISH a\xff\n": name_error,
+            b"SUBSCRIBE \x00\r\n": name_error,
+            b"PUBLISH " + b"x" * 2000: long_line,
+            b"x" * 1_000_000: long_line,
+            b"\xff" * 5000: long_line,
+            b"DELETE /test HTTP/1.1\r\n\r\n": b"ERROR no such method\n",
+            b"GET /test HTTP/1.1\r\n" + b"A: b\r\n" * 5000: b"ERROR the request's head is longer than 8192 bytes\n",
+        }.items():
+            with server.connect() as connection:
+                try:
+                    connection.sendall(request)
+                except OSError:
+                    # It was answered before all was sent.
+                    pass
+                expect(read_all(connection), answer, f"the answer to {request[:40]!r}")
+        chunks = b"POST /test HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+        for body in (b"zz\r\n", b"\r\n", b"3\r\nabcX", b"123456789\r\n"):
+            answer = server.ask(chunks + body)
+            if not answer.endswith(b"a malformed chunk\n"):
+                raise AssertionError(f"the chunk {body!r} is answered {answer!r}")
+        for _ in range(200):
+            size = random_numbers.choice([1, 3, 4, 100, 3000])
+            with server.connect(bytes(random_numbers.randrange(256) for _ in range(size))):
+                pass
+        server.wait_for(streams=0, connections=0, live_bytes=0)
+    return f"{len(damaged)} damaged streams, requests that are none"
+
+
+def long_stream(command, source, megabytes=300):
+    """A long stream takes no more memory than a short one, and every byte of it arrives."""
+    with Server(command, "--slow", "wait", "--buffer-limit", "512k", "--group-limit", "256k") as server:
+        subscribers = [server.subscribe("test") for _ in range(3)]
+        repeats = (megabytes << 20) // len(source.data)
+        # Each subscriber compares as it reads, and keeps nothing.
+        twice = memoryview(source.data + source.data)
+        counts = [0] * len(subscribers)
+        wrong = []
+
+        def follow(index):
+            buffer = bytearray(len(source.data))
+            while count := subscribers[index].recv_into(buffer):
+                place = counts[index] % len(source.data)
+                if memoryview(buffer)[:count] != twice[place : place + count]:
+                    wrong.append(f"subscriber {index}: other bytes after {counts[index]}")
+                    break
+                counts[index] += count
+            subscribers[index].close()
+
+        threads = [threading.Thread(target=follow, args=[index], daemon=True) for index in range(len(subscribers))]
+        for thread in threads:
+            thread.start()
+        publisher = server.publish("test")
+        samples = []
+        for repeat in range(repeats):
+            publisher.sendall(source.data)
+            if repeat % (repeats // 40) == 0:
+                seen = server.statistics()
+                samples.append((server.resident(), seen["live_bytes"], seen["held_bytes"]))
+        publisher.close()
+        for thread in threads:
+            thread.join(60)
+        if wrong or counts != [repeats * len(source.data)] * len(counts):
+            raise AssertionError(f"{wrong}; received {counts} of {repeats * len(source.data)}")
+        # A tenth of it, and all is there that will be.
+        first, rest = samples[: len(samples) // 10], samples[len(samples) // 10 :]
+        growth = max(sample[0] for sample in rest) - max(sample[0] for sample in first)
+        live = max(sample[1] for sample in samples)
+        held = max(sample[2] for sample in samples)
+        if growth > 4 * MEGABYTE or live > 2 * MEGABYTE or held > 8 * MEGABYTE:
+            raise AssertionError(f"grown by {growth}; {live} bytes live, {held} held: {samples}")
+        server.wait_for(streams=0, connections=0, live_bytes=0)
+        resident = server.resident()
+    return (
+        f"{counts[0] >> 20} MiB to each of {len(counts)}; at most {live >> 10} KiB live and {held >> 10} KiB held,"
+        f" {resident >> 20} MiB resident, {growth >> 10} KiB more than at the start")
+
+
+def stopping(command, source):
+    """The server stops in good order whatever goes on, and subscribers get what is waiting for them."""
+    server = Server(command)
+    reader = Reader(server.subscribe("test"))
+    waiting = server.subscribe("nothing")
+    stalling = server.subscribe("test", receive_buffer=16 << 10)
+    halfway = server.connect(b"PUBL")
+    publisher = server.publish("test")
+    publisher.sendall(source.data[:-50])
+    reader.wait_for(len(source.data) - PACKET)
+    server.stop()
+    expect(reader.all(), source.data[:-PACKET], "what the subscriber gets")
+    for connection in (waiting, stalling, halfway, publisher):
+        connection.close()
+
+    for options, message in (
+        (["--port", "70000"], "--port 70000"),
+        (["--buffer-limit", "1"], "--buffer-limit 1:"),
+        (["--slow", "sometimes"], "sometimes"),
+        (["--nonsense"], "nonsense"),
+    ):
+        result = subprocess.run([*command, *options], capture_output=True, text=True, timeout=60, check=False)
+        if result.returncode != 1 or message not in result.stderr or result.stderr.count("\n") != 1:
+            raise AssertionError(f"{options}: status {result.returncode}: {result.stderr!r}")
+    return "with clients in every state; wrong options are one line"
+
+
+def main():
+    with open(sys.argv[1], "rb") as file:
+        source = Stream(file.read())
+    command = sys.argv[2:]
+    if len(source.access_points) < 6:
+        raise AssertionError(f"a stream with {len(source.access_points)} keyframes")
+    for scenario in (
+        exact, late, real_clients, stalled, timed_out, vanishing, malformed, long_stream, stopping,
+    ):
+        try:
+            found = scenario(command, source)
+        except Exception:
+            print(f"{scenario.__name__}: failed", file=sys.stderr)
+            raise
+        print(f"{scenario.__name__.replace('_', ' ')}: {found}", flush=True)
+
+
+main()
