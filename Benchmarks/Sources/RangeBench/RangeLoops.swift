@@ -1,22 +1,23 @@
-// The workloads' loops over Mallow's range allocators, the same line by line as those of RangeRivals/workloads.hpp.
+// The workloads' loops over Mallow's range allocators and buddies, the same line by line as those of
+// RangeRivals/workloads.hpp.
 //
-// They are generic over the strategy, not inlined, and specialised for each: what a program gets that names its strategy.
+// They are generic, not inlined, and specialised for each strategy: what a program gets that names its strategy.
 
 import BenchSupport
 import CBenchSupport
 import Mallow
 import RangeRivals
 
-/// What stands for a range in the table of the live ones, never 0: 48 bits of the offset, 16 of the count.
+/// What stands for a range in the table of the live ones, never 0: 40 bits of the offset, 24 of the count.
 @inline(__always)
 private func hold(_ range: Range<Int>) -> UInt {
-    UInt(bitPattern: range.lowerBound &<< 16 | (range.upperBound &- range.lowerBound))
+    UInt(bitPattern: range.lowerBound &<< 24 | (range.upperBound &- range.lowerBound))
 }
 
 @inline(__always)
 private func range(_ held: UInt) -> Range<Int> {
-    let lower = Int(bitPattern: held &>> 16)
-    return Range(uncheckedBounds: (lower, lower &+ Int(bitPattern: held & 0xffff)))
+    let lower = Int(bitPattern: held &>> 24)
+    return Range(uncheckedBounds: (lower, lower &+ Int(bitPattern: held & 0xff_ffff)))
 }
 
 @inline(__always)
@@ -56,28 +57,28 @@ private struct Requests {
 }
 
 @inline(never)
-func one<S: RangeStrategy & ~Copyable>(_ ranges: RangeAllocator<S>, _ input: Input) -> UInt64 {
+func one<Ranges: RangeSource>(_ ranges: Ranges, _ input: Input) -> UInt64 {
     var requests = Requests(input)
     let start = bench_now()
     for _ in 0..<input.count {
-        guard let range = ranges.allocate(requests.size()) else { fatalError("no range in an empty space") }
+        guard let range = ranges.take(requests.size()) else { fatalError("no range in an empty space") }
         sink(hold(range))
-        ranges.deallocate(range)
+        ranges.give(range)
     }
     return bench_now() - start
 }
 
 @inline(never)
-func fill<S: RangeStrategy & ~Copyable>(_ ranges: RangeAllocator<S>, _ input: Input) -> UInt64 {
+func fill<Ranges: RangeSource>(_ ranges: Ranges, _ input: Input) -> UInt64 {
     var requests = Requests(input)
     return withTable(input) { live in
         let start = bench_now()
         for _ in 0..<input.count {
             for index in 0..<input.block_count {
-                live[index] = ranges.allocate(requests.size()).map(hold) ?? 0
+                live[index] = ranges.take(requests.size()).map(hold) ?? 0
                 sink(live[index])
             }
-            for index in 0..<input.block_count { ranges.deallocate(range(live[index])) }
+            for index in 0..<input.block_count { ranges.give(range(live[index])) }
         }
         return bench_now() - start
     }
@@ -90,15 +91,16 @@ private func withTable<Result>(_ input: Input, _ body: (UnsafeMutablePointer<UIn
 }
 
 /// A space with `block_count` live ranges (0 where the answer was "none"), which a run leaves for the next.
-final class FilledSpace<S: RangeStrategy & ~Copyable> {
-    let ranges: RangeAllocator<S>
+final class FilledSpace<Ranges: RangeSource> {
+    let ranges: Ranges
     private var nextSize = 0
     private var nextSlot = 0
-    private(set) var nones = 0
-    private(set) var falseNones = 0
+    /// How often the answer was "none", and how often that was false.
+    private var nones = 0
+    private var falseNones = 0
 
     init(_ input: Input) {
-        ranges = RangeAllocator(size: Int(input.space))
+        ranges = Ranges(space: Int(input.space))
         var requests = Requests(input)
         withTable(input) { live in
             for index in 0..<input.block_count { live[index] = allocate(requests.size()) }
@@ -114,9 +116,9 @@ final class FilledSpace<S: RangeStrategy & ~Copyable> {
 
     @inline(__always)
     private func allocate(_ size: Int) -> UInt {
-        guard let range = ranges.allocate(size) else {
+        guard let range = ranges.take(size) else {
             nones += 1
-            if ranges.largestFree >= size { falseNones += 1 }
+            if let index = ranges as? any RangeIndex, index.largestFree >= size { falseNones += 1 }
             return 0
         }
         return hold(range)
@@ -130,7 +132,7 @@ final class FilledSpace<S: RangeStrategy & ~Copyable> {
             let start = bench_now()
             for _ in 0..<count {
                 let slot = requests.slot()
-                if live[slot] != 0 { ranges.deallocate(range(live[slot])) }
+                if live[slot] != 0 { ranges.give(range(live[slot])) }
                 live[slot] = allocate(requests.size())
                 sink(live[slot])
             }
@@ -138,12 +140,17 @@ final class FilledSpace<S: RangeStrategy & ~Copyable> {
         }
     }
 
+}
+
+extension FilledSpace where Ranges: RangeIndex {
     @inline(never)
     func find(_ input: Input) -> UInt64 {
         var requests = Requests(input, nextSize: nextSize, nextSlot: nextSlot)
         defer { keepPlace(requests) }
         let start = bench_now()
-        for _ in 0..<input.count { sink(UInt(bitPattern: ranges.find(requests.size())?.lowerBound ?? -1)) }
+        for _ in 0..<input.count {
+            sink(UInt(bitPattern: ranges.find(requests.size(), alignment: 1)?.lowerBound ?? -1))
+        }
         return bench_now() - start
     }
 

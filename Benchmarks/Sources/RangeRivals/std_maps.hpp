@@ -16,10 +16,10 @@ namespace bench {
 
 using Held = uint64_t;
 
-/// Counts fit in 16 bits here, and offsets in 48.
-inline Held hold(uint64_t offset, uint64_t count) { return offset << 16 | count; }
-inline uint64_t offset_of(Held held) { return held >> 16; }
-inline uint64_t count_of(Held held) { return held & 0xffff; }
+/// Counts fit in 24 bits here, and offsets in 40.
+inline Held hold(uint64_t offset, uint64_t count) { return offset << 24 | count; }
+inline uint64_t offset_of(Held held) { return held >> 24; }
+inline uint64_t count_of(Held held) { return held & 0xffffff; }
 
 constexpr uint64_t nowhere = UINT64_MAX;
 
