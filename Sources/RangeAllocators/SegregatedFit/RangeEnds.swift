@@ -1,7 +1,7 @@
 // Where a free range starts or ends: a hash table from offsets to nodes.
 //
 //     bucket, 32 bytes   0 ─── 5   6          7   8 ──────── 31
-//                        tags      overflow   -   6 numbers of nodes
+//                        tags      overflow   -   6 numbers of nodes, with a bit that says which end of it
 //
 // A tag is a byte of the hash, at least 128, or 0: then the place is empty. An entry that finds the bucket which its
 // hash wants full goes to the next that is not, and each bucket that it passes counts it as overflow. So a search ends
@@ -9,13 +9,23 @@
 // that fits is looked up there. Nothing moves when an entry is removed, and there is no loop whose end a processor would
 // have to guess: a search is one load of eight bytes, and what it finds.
 //
-// E1. Every live node is in the table twice, for its two ends, and nothing else is.
+// E1. Every live node is in the table twice, for its two ends, and nothing else is. The two entries may lie in buckets
+//     that both ends' searches come by, with the same tag: so an entry says which end it is.
 // E2. `overflow` of a bucket is the number of entries that passed it, or 255 if it ever was that many.
 //
 // Cost: at most 4 of a bucket's 6 places are used on average; buckets grow by halves: from 8 to 12 bytes an entry.
 // The buckets are those of Folly's F14 (Bronson and Shi, 2019), without vector instructions.
 
 struct RangeEnds: ~Copyable {
+    /// Which end of a node an entry is for: its highest bit.
+    enum End: UInt32, BitwiseCopyable {
+        case lower = 0
+        case upper = 0x8000_0000
+
+        @inline(__always)
+        static func | (node: UInt32, end: End) -> UInt32 { node | end.rawValue }
+    }
+
     /// What a search found: the node, and the entry.
     struct Found: BitwiseCopyable {
         let node: UInt32
@@ -77,8 +87,9 @@ struct RangeEnds: ~Copyable {
         buckets.storeBytes(of: tags, toByteOffset: bucket, as: UInt64.self)
     }
 
+    /// A node's number, and which end of it.
     @inline(__always)
-    private func node(_ bucket: Int, _ place: Int) -> UInt32 {
+    private func entry(_ bucket: Int, _ place: Int) -> UInt32 {
         buckets.load(fromByteOffset: bucket &+ 8 &+ 4 &* place, as: UInt32.self)
     }
 
@@ -108,8 +119,9 @@ struct RangeEnds: ~Copyable {
             var matches = matches(tags, tag(hash))
             while matches != 0 {
                 let place = matches.trailingZeroBitCount &>> 3
-                let node = node(bucket, place)
-                if nodes[node].lower == key || nodes[node].upper == key {
+                let entry = entry(bucket, place)
+                let node = entry & ~End.upper.rawValue
+                if (entry == node ? nodes[node].lower : nodes[node].upper) == key {
                     return Found(node: node, bucket: bucket, place: place)
                 }
                 matches &= matches &- 1
@@ -121,15 +133,14 @@ struct RangeEnds: ~Copyable {
 
     /// Where an entry of a node is, which is in the table. The nodes are not read for it.
     @inline(__always)
-    private func find(_ key: Int, of node: UInt32) -> Found {
+    private func find(_ key: Int, _ end: End, of node: UInt32) -> Found {
         let hash = hash(key)
         var bucket = home(hash)
         while true {
             var matches = matches(tags(bucket), tag(hash))
             while matches != 0 {
                 let place = matches.trailingZeroBitCount &>> 3
-                // The other end of the node may be in this bucket, with the same tag: either entry will do.
-                if self.node(bucket, place) == node { return Found(node: node, bucket: bucket, place: place) }
+                if entry(bucket, place) == node | end { return Found(node: node, bucket: bucket, place: place) }
                 matches &= matches &- 1
             }
             bucket = next(bucket)
@@ -140,7 +151,7 @@ struct RangeEnds: ~Copyable {
 
     /// Enters a node's end, which is not in the table yet. There is room: see `reserve`.
     @inline(__always)
-    mutating func insert(_ key: Int, of node: UInt32) {
+    mutating func insert(_ key: Int, _ end: End, of node: UInt32) {
         let hash = hash(key)
         var bucket = home(hash)
         var tags = tags(bucket)
@@ -153,7 +164,7 @@ struct RangeEnds: ~Copyable {
         }
         let place = empty.trailingZeroBitCount &>> 3
         setTags(bucket, tags | tag(hash) &<< UInt64(truncatingIfNeeded: place &<< 3))
-        buckets.storeBytes(of: node, toByteOffset: bucket &+ 8 &+ 4 &* place, as: UInt32.self)
+        buckets.storeBytes(of: node | end, toByteOffset: bucket &+ 8 &+ 4 &* place, as: UInt32.self)
         count &+= 1
     }
 
@@ -168,13 +179,13 @@ struct RangeEnds: ~Copyable {
 
     /// Removes an end of a node.
     @inline(__always)
-    mutating func remove(_ key: Int, of node: UInt32) { remove(find(key, of: node), key) }
+    mutating func remove(_ key: Int, _ end: End, of node: UInt32) { remove(find(key, end, of: node), key) }
 
     /// Lets another node have an end.
     @inline(__always)
-    mutating func replace(_ key: Int, of node: UInt32, with other: UInt32) {
-        let found = find(key, of: node)
-        buckets.storeBytes(of: other, toByteOffset: found.bucket &+ 8 &+ 4 &* found.place, as: UInt32.self)
+    mutating func replace(_ key: Int, _ end: End, of node: UInt32, with other: UInt32) {
+        let found = find(key, end, of: node)
+        buckets.storeBytes(of: other | end, toByteOffset: found.bucket &+ 8 &+ 4 &* found.place, as: UInt32.self)
     }
 
     /// An entry that passed these buckets is gone (E2).
@@ -204,8 +215,8 @@ struct RangeEnds: ~Copyable {
         old.deallocate()
         count = 0
         for node in nodes.live() {
-            insert(nodes[node].lower, of: node)
-            insert(nodes[node].upper, of: node)
+            insert(nodes[node].lower, .lower, of: node)
+            insert(nodes[node].upper, .upper, of: node)
         }
     }
 

@@ -171,8 +171,8 @@ public struct SegregatedFit: RangeStrategy, ~Copyable {
     /// Enters a free range that touches no other.
     private mutating func add(_ lower: Int, _ upper: Int) {
         let node = newNode(lower, upper)
-        ends.insert(lower, of: node)
-        ends.insert(upper, of: node)
+        ends.insert(lower, .lower, of: node)
+        ends.insert(upper, .upper, of: node)
         link(node, BinNumber(holding: upper &- lower))
     }
 
@@ -183,20 +183,20 @@ public struct SegregatedFit: RangeStrategy, ~Copyable {
             if upper == freeUpper {
                 _ = takeOut(node)
             } else {
-                ends.remove(freeLower, of: node)
-                ends.insert(upper, of: node)
+                ends.remove(freeLower, .lower, of: node)
+                ends.insert(upper, .lower, of: node)
                 setBounds(node, upper, freeUpper)
             }
         } else if upper == freeUpper {
-            ends.remove(freeUpper, of: node)
-            ends.insert(lower, of: node)
+            ends.remove(freeUpper, .upper, of: node)
+            ends.insert(lower, .upper, of: node)
             setBounds(node, freeLower, lower)
         } else {
             // The node keeps what is in front; another gets what is behind, and its upper end.
             let behind = newNode(upper, freeUpper)
-            ends.replace(freeUpper, of: node, with: behind)
-            ends.insert(upper, of: behind)
-            ends.insert(lower, of: node)
+            ends.replace(freeUpper, .upper, of: node, with: behind)
+            ends.insert(upper, .lower, of: behind)
+            ends.insert(lower, .upper, of: node)
             setBounds(node, freeLower, lower)
             link(behind, BinNumber(holding: freeUpper &- upper))
         }
@@ -238,12 +238,12 @@ public struct SegregatedFit: RangeStrategy, ~Copyable {
             if below.isFound {
                 join(below.node, above.node, lower, upper, end)
             } else {
-                ends.insert(lower, of: above.node)
+                ends.insert(lower, .lower, of: above.node)
                 setBounds(above.node, lower, end)
             }
         } else if below.isFound {
             ends.remove(below, lower)
-            ends.insert(upper, of: below.node)
+            ends.insert(upper, .upper, of: below.node)
             setBounds(below.node, nodes[below.node].lower, upper)
         } else {
             add(lower, upper)
@@ -275,8 +275,8 @@ public struct SegregatedFit: RangeStrategy, ~Copyable {
     private mutating func takeOut(_ node: UInt32) -> Range<Int> {
         let (lower, upper) = (nodes[node].lower, nodes[node].upper)
         unlink(node, BinNumber(holding: upper &- lower))
-        ends.remove(lower, of: node)
-        ends.remove(upper, of: node)
+        ends.remove(lower, .lower, of: node)
+        ends.remove(upper, .upper, of: node)
         nodes.free(node)
         shrinkIfMostlyFree()
         return lower..<upper
@@ -284,8 +284,8 @@ public struct SegregatedFit: RangeStrategy, ~Copyable {
 
     /// Frees what lies between two free ranges: the one above is no more, and its end is the other's.
     private mutating func join(_ below: UInt32, _ above: UInt32, _ lower: Int, _ upper: Int, _ end: Int) {
-        ends.remove(lower, of: below)
-        ends.replace(end, of: above, with: below)
+        ends.remove(lower, .upper, of: below)
+        ends.replace(end, .upper, of: above, with: below)
         unlink(above, BinNumber(holding: end &- upper))
         nodes.free(above)
         setBounds(below, nodes[below].lower, end)
