@@ -73,7 +73,7 @@ import Testing
                 let count = random.pick(models[at].count + 1)
                 let before = buffers[at].segmentCount
                 var dropped: [Segment] = []
-                buffers[at].clipFront(count) { dropped.append($0) }
+                buffers[at].clipFront(count) { segment in dropped.append(segment) }
                 #expect(before - dropped.count == buffers[at].segmentCount)
                 models[at].removeFirst(count)
             case 15 where !models[at].isEmpty:
@@ -96,7 +96,9 @@ import Testing
                 }
                 models[at] += content.prefix(written)
             case 19:
-                buffers[at] = random.flip(50) ? buffers[at].contiguous()
+                buffers[at] =
+                    random.flip(50)
+                    ? buffers[at].contiguous()
                     : try buffers[at].contiguous(allocator: ledger.allocator)
                 #expect(buffers[at].segmentCount <= 1)
             case 20 where random.flip(20):

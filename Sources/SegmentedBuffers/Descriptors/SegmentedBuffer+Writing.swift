@@ -18,7 +18,7 @@ extension SegmentedBuffer {
     /// - Throws: ``DescriptorError``; the buffer has the bytes that were not written.
     /// - Complexity: O(segments), and the system's calls.
     public mutating func write(
-        to descriptor: Int32, recycling recycle: (consuming Segment) -> Void = { _ in }
+        to descriptor: Int32, recycling recycle: (inout Segment) -> Void = { _ in }
     ) throws(DescriptorError) -> WriteProgress {
         try write(to: descriptor, isWaiting: false, recycle)
     }
@@ -30,7 +30,7 @@ extension SegmentedBuffer {
     /// - Returns: how many bytes that were.
     @discardableResult
     public mutating func writeAll(
-        to descriptor: Int32, recycling recycle: (consuming Segment) -> Void = { _ in }
+        to descriptor: Int32, recycling recycle: (inout Segment) -> Void = { _ in }
     ) throws(DescriptorError) -> Int {
         try write(to: descriptor, isWaiting: true, recycle).written
     }
@@ -60,7 +60,7 @@ extension SegmentedBuffer {
     // MARK: - Privates
 
     private mutating func write(
-        to descriptor: Int32, isWaiting: Bool, _ recycle: (consuming Segment) -> Void
+        to descriptor: Int32, isWaiting: Bool, _ recycle: (inout Segment) -> Void
     ) throws(DescriptorError) -> WriteProgress {
         let system = SystemDescriptor(descriptor)
         var written = 0

@@ -37,7 +37,7 @@ extension SegmentedReader {
     /// - Returns: how many bytes were dropped: the position before the call.
     /// O(segments dropped), amortised; O(segments) once where a buffer or another reader shares the list.
     @discardableResult
-    public mutating func clipFront(_ recycle: (consuming Segment) -> Void = { _ in }) -> Int {
+    public mutating func clipFront(_ recycle: (inout Segment) -> Void = { _ in }) -> Int {
         let count = position
         let bitsLeft = bitsLeftInByte
         // Places count from the end, as the list may take away those before its first.
@@ -60,7 +60,7 @@ extension SegmentedReader {
     /// O(segments dropped), amortised; O(segments) where a third shares the list.
     @discardableResult
     public mutating func clipFront(
-        of buffer: inout SegmentedBuffer, _ recycle: (consuming Segment) -> Void = { _ in }
+        of buffer: inout SegmentedBuffer, _ recycle: (inout Segment) -> Void = { _ in }
     ) -> Int {
         let count = position
         let bitsLeft = bitsLeftInByte

@@ -175,6 +175,13 @@ extension SegmentedBuffer {
         bytes.withUnsafeBytes { prepend(copying: $0) }
     }
 
+    /// Copies bytes to the front.
+    @inlinable
+    public mutating func prepend(copying bytes: some Sequence<UInt8>) {
+        let done: Void? = bytes.withContiguousStorageIfAvailable { prepend(copying: UnsafeRawBufferPointer($0)) }
+        if done == nil { Array(bytes).withUnsafeBytes { prepend(copying: $0) } }
+    }
+
     /// Fills the room before the first segment, if there is enough of it that may be filled (S2).
     @usableFromInline
     mutating func prepend(inPlace bytes: UnsafeRawBufferPointer) -> Bool {

@@ -66,10 +66,11 @@ extension SegmentedBuffer {
     /// Drops bytes from the front, and hands out each segment that is dropped whole, to use its memory again: where
     /// ``Segment/isUniquelyOwned()``, nobody else has it. Of a segment that is cut, the rest of its memory stays.
     ///
-    /// - Parameter recycle: called in the order of the segments. It must not use this buffer.
+    /// - Parameter recycle: called in the order of the segments, each of which is given up with the call, unless it is
+    ///   kept. It must not use this buffer.
     /// - Complexity: O(segments that are dropped), amortised.
     @inlinable
-    public mutating func clipFront(_ count: Int, _ recycle: (consuming Segment) -> Void) {
+    public mutating func clipFront(_ count: Int, _ recycle: (inout Segment) -> Void) {
         if UInt(bitPattern: count) > UInt(bitPattern: byteCount) { outside(0..<max(count, 0)) }
         byteCount &-= count
         var missing = count
@@ -81,9 +82,9 @@ extension SegmentedBuffer {
                 missing = 0
             } else {
                 missing &-= size
-                let dropped = front[first].take().unsafelyUnwrapped
+                var dropped = front[first].take().unsafelyUnwrapped
                 first &+= 1
-                recycle(dropped)
+                recycle(&dropped)
             }
         }
         if first > 0 { reclaim() }
@@ -92,7 +93,8 @@ extension SegmentedBuffer {
             last!.start += missing
             last!.byteCount &-= missing
         } else {
-            recycle(last.take().unsafelyUnwrapped)
+            var dropped = last.take().unsafelyUnwrapped
+            recycle(&dropped)
         }
     }
 
@@ -101,7 +103,7 @@ extension SegmentedBuffer {
     /// - Parameter recycle: called from the last segment on. It must not use this buffer.
     /// - Complexity: O(segments that are dropped).
     @inlinable
-    public mutating func clipEnd(_ count: Int, _ recycle: (consuming Segment) -> Void) {
+    public mutating func clipEnd(_ count: Int, _ recycle: (inout Segment) -> Void) {
         if UInt(bitPattern: count) > UInt(bitPattern: byteCount) { outside(0..<max(count, 0)) }
         byteCount &-= count
         var missing = count
@@ -112,15 +114,15 @@ extension SegmentedBuffer {
                 return
             }
             missing &-= size
-            let dropped = last.take().unsafelyUnwrapped
+            var dropped = last.take().unsafelyUnwrapped
             settleLast()
-            recycle(dropped)
+            recycle(&dropped)
         }
     }
 
     /// Drops all bytes, and hands out all segments. The list keeps its memory. O(segments).
     @inlinable
-    public mutating func reset(_ recycle: (consuming Segment) -> Void) { clipFront(byteCount, recycle) }
+    public mutating func reset(_ recycle: (inout Segment) -> Void) { clipFront(byteCount, recycle) }
 
     /// Drops all bytes.
     ///

@@ -173,6 +173,7 @@ extension SegmentedWriter {
     /// Puts a segment behind what was written, without copying. O(1).
     @inlinable
     public mutating func writeSegment(_ segment: Segment) {
+        if segment.byteCount == 0 { return }
         cut()
         if failure == nil { buffer.push(segment) }
     }
@@ -180,6 +181,7 @@ extension SegmentedWriter {
     /// Puts the segments of a buffer behind what was written, without copying, and shares them. O(segments).
     @inlinable
     public mutating func writeSegments(_ other: SegmentedBuffer) {
+        if other.isEmpty { return }
         cut()
         if failure == nil { buffer.append(other) }
     }
