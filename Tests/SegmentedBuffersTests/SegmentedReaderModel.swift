@@ -1,24 +1,12 @@
 // What the reader's tests share: the same bytes in random segments, and a reader of a plain array, written for being
 // plainly right, bit by bit and byte by byte.
 
+import AllocatorTestKit
 import Mallow
 
-/// SplitMix64 (Steele, Lea and Flood, 2014): the same numbers for the same seed, on every machine.
-struct ReaderRandom: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-
+extension SeededGenerator {
     /// Text, numbers that go on, zeros and anything else, in turns: so that all kinds of values are found in it.
-    mutating func bytes(_ count: Int) -> [UInt8] {
+    mutating func mixedBytes(_ count: Int) -> [UInt8] {
         var bytes: [UInt8] = []
         while bytes.count < count {
             let run = Int.random(in: 1...12, using: &self)

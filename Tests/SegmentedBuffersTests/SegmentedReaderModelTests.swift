@@ -1,3 +1,4 @@
+import AllocatorTestKit
 import Mallow
 import Testing
 
@@ -6,8 +7,8 @@ import Testing
 @Suite struct SegmentedReaderModelTests {
     @Test(arguments: 0..<24)
     func anySegmentationGivesTheSameAnswers(seed: Int) {
-        var random = ReaderRandom(seed: UInt64(seed))
-        let bytes = random.bytes([0, 1, 7, 60, 500].randomElement(using: &random)!)
+        var random = SeededGenerator(seed: UInt64(seed))
+        let bytes = random.mixedBytes([0, 1, 7, 60, 500].randomElement(using: &random)!)
         var model = ModelReader(bytes: bytes)
         var readers = (0..<3).map { _ in SegmentedReader(segmented(bytes, sizes: random.sizes(bytes.count))) }
         for step in 0..<400 {
@@ -29,7 +30,7 @@ import Testing
     /// A stream: bytes arrive while they are read, and what was read is clipped.
     @Test(arguments: 0..<12)
     func streamsGiveTheSameAnswers(seed: Int) {
-        var random = ReaderRandom(seed: 1000 + UInt64(seed))
+        var random = SeededGenerator(seed: 1000 + UInt64(seed))
         let ledger = ReleaseLedger()
         var model = ModelReader(bytes: [])
         var own = SegmentedReader(SegmentedBuffer())
@@ -38,7 +39,7 @@ import Testing
         for step in 0..<500 {
             switch Int.random(in: 0..<8, using: &random) {
             case 0, 1:
-                let fresh = random.bytes(Int.random(in: 1...30, using: &random))
+                let fresh = random.mixedBytes(Int.random(in: 1...30, using: &random))
                 model.bytes += fresh
                 if Bool.random(using: &random) {
                     own.append(ledger.segment(fresh))

@@ -1,5 +1,6 @@
 // Calls of a reader as values, which the model and readers over any segmentation carry out alike.
 
+import AllocatorTestKit
 import Mallow
 
 enum ReadOperation {
@@ -34,7 +35,7 @@ enum ReadOperation {
     case findByte(UInt8, Int)
     indirect case peek(ReadOperation)
 
-    static func random(_ random: inout ReaderRandom, count: Int) -> ReadOperation {
+    static func random(_ random: inout SeededGenerator, count: Int) -> ReadOperation {
         func number(_ range: ClosedRange<Int>) -> Int { Int.random(in: range, using: &random) }
         let order: ByteOrder = Bool.random(using: &random) ? .big : .little
         let size = number(0...3) == 0 ? number(-2...count + 2) : number(0...[4, 20, 200][number(0...2)])
