@@ -7,7 +7,7 @@
 // R1. `pending` begins where the parser goes on: with less than a packet, or with what is not known to be one.
 // R2. A run lies in the memory that it was read to, which `pending`, `group`, the tables and the queues share. It goes back
 //     when the slowest of them has given it up.
-// R3. `group` is empty, or begins with a keyframe and holds all packets since.
+// R3. `group` is empty, or has the tables as they were before the last keyframe, the keyframe, and all packets since.
 //
 // Cost: a read is parsed once; each subscriber then takes a reference for each part of it.
 
@@ -115,9 +115,14 @@ public final class PublishedStream<Bytes: StreamBytes> {
 
     /// Begins a group: the next packet is a keyframe's first.
     private func startGroup() {
-        group = Bytes()
+        // What a decoder needs to begin with a keyframe. R3
+        group = associations
+        for map in maps { group.append(map.packets) }
         groupIsOpen = true
-        for subscriber in subscribers where subscriber.state == .waiting { startRunning(subscriber) }
+        for subscriber in subscribers where subscriber.state == .waiting {
+            subscriber.queue.append(group)
+            subscriber.state = .running
+        }
     }
 
     private func keep(_ table: TransportPacket.Table, _ header: PacketHeader, _ range: Range<Int>) {
@@ -140,20 +145,13 @@ public final class PublishedStream<Bytes: StreamBytes> {
         let subscriber = Subscriber<Bytes>(state: parser.counters.packets == 0 ? .running : .waiting, tag: tag)
         subscribers.append(subscriber)
         if subscriber.state == .waiting, group.count > 0 {
-            startRunning(subscriber)
             subscriber.queue.append(group)
+            subscriber.state = .running
         }
         return subscriber
     }
 
     func remove(_ subscriber: Subscriber<Bytes>) { subscribers.removeAll { $0 === subscriber } }
-
-    /// Gives a decoder what it needs to begin with a keyframe.
-    private func startRunning(_ subscriber: Subscriber<Bytes>) {
-        subscriber.queue.append(associations)
-        for map in maps { subscriber.queue.append(map.packets) }
-        subscriber.state = .running
-    }
 
     /// What is to be done about subscribers whose queues are too long, after they were sent what they take.
     ///

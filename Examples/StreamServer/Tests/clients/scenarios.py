@@ -189,9 +189,12 @@ def stalled(command, source):
             expect(reader.all(), source.data * repeats, "what others get")
         pieces = runs(waking.all(), source, repeats)
         skips = server.wait_for(streams=0)["skips"]
-        expect(len(pieces), skips + 1, "the runs that the one that stalled gets")
+        # Of what it had not begun to read when it had to skip again, there is nothing.
+        if not 2 <= len(pieces) <= skips + 1:
+            raise AssertionError(f"{skips} skips made these runs: {pieces}")
         expect(pieces[0][0], 0, "where it begins")
-        expect(pieces[-1][1], repeats * len(source.data), "where it ends")
+        # How many times the stream was repeated while it missed it, its bytes can't tell.
+        expect(pieces[-1][1] % len(source.data), 0, "where it ends")
         if any(before[1] >= after[0] for before, after in zip(pieces, pieces[1:])):
             raise AssertionError(f"the runs are not in order: {pieces}")
         server.wait_for(connections=0, live_bytes=0)
