@@ -36,7 +36,9 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: unchecked),
-        .testTarget(name: "TransportStreamTests", dependencies: ["TransportStream"]),
-        .testTarget(name: "StreamRelayTests", dependencies: ["StreamRelay"]),
+        // Streams that the tests make themselves.
+        .target(name: "StreamTestKit", dependencies: ["TransportStream"], path: "Tests/StreamTestKit"),
+        .testTarget(name: "TransportStreamTests", dependencies: ["TransportStream", "StreamTestKit"]),
+        .testTarget(name: "StreamRelayTests", dependencies: ["StreamRelay", "StreamTestKit"]),
     ]
 )
