@@ -38,7 +38,11 @@ let package = Package(
             swiftSettings: unchecked),
         // Streams that the tests make themselves.
         .target(name: "StreamTestKit", dependencies: ["TransportStream"], path: "Tests/StreamTestKit"),
-        .testTarget(name: "TransportStreamTests", dependencies: ["TransportStream", "StreamTestKit"]),
-        .testTarget(name: "StreamRelayTests", dependencies: ["StreamRelay", "StreamTestKit"]),
+        .testTarget(
+            name: "TransportStreamTests",
+            dependencies: ["TransportStream", "StreamTestKit", .product(name: "Mallow", package: "mallow")]),
+        .testTarget(
+            name: "StreamRelayTests",
+            dependencies: ["StreamRelay", "StreamTestKit", .product(name: "Mallow", package: "mallow")]),
     ]
 )

@@ -70,7 +70,7 @@ struct TransportParserTests {
         var parser = TransportParser()
         var reader = makeReader(Array(bytes.prefix(376)))
         #expect(parser.next(&reader) == .needsMore && reader.position == 0)
-        #expect(parser.next(&reader, atEnd: true) == .packet(TransportPacket(header: header(bytes), table: .associations)))
+        #expect(parser.next(&reader, atEnd: true) == .packet(TransportPacket(header: firstHeader(bytes), table: .associations)))
     }
 
     @Test("Garbage is counted until packets come")
