@@ -10,7 +10,7 @@ SWIFT ?= swift
 SOURCES = Package.swift Sources Tests Snippets Benchmarks/Package.swift Benchmarks/Sources Examples/Comparison.swift $(wildcard Examples/*/Package.swift) $(wildcard Examples/*/Sources) $(wildcard Examples/*/Tests)
 export SWIFT
 
-.PHONY: help needs-swift all lib tool demo test test-heap test-allocators examples sanitize bench bench-allocators bench-slabs bench-ranges bench-segments bench-cache check format lint disassembly instructions install uninstall clean
+.PHONY: help needs-swift all lib tool demo test test-heap test-allocators examples sanitize bench bench-allocators bench-slabs bench-ranges bench-segments bench-cache bench-stream check format lint disassembly instructions install uninstall clean
 
 all: lib tool
 
@@ -82,6 +82,10 @@ bench-segments: needs-swift
 ## The cache server beside Debian's memcached, which it installs where it is missing: 8 minutes. Options by ARGS.
 bench-cache: needs-swift
 	Examples/CacheServer/Scripts/bench-cache.sh $(ARGS)
+
+## The stream server on Mallow, on [UInt8] and on ByteBuffer; installs ffmpeg where it is missing. Options by ARGS.
+bench-stream: needs-swift
+	Examples/StreamServer/Scripts/bench-stream.sh $(ARGS)
 
 ## The hit paths of malloc and free, as instructions.
 disassembly: lib
