@@ -9,14 +9,14 @@ import Testing
         for first in [UInt8(0), 4, 8, 12] { reader.append(ledger.segment([first, first + 1, first + 2, first + 3])) }
         try reader.skip(3)
         var dropped: [[UInt8]] = []
-        func take(_ segment: consuming Segment) { dropped.append(segment.withUnsafeBytes { Array($0) }) }
+        func take(_ segment: inout Segment) { dropped.append(segment.withUnsafeBytes { Array($0) }) }
         #expect(reader.clipFront(take) == 3)
         #expect(dropped.isEmpty)
         #expect(reader.position == 0)
         #expect(reader.count == 13)
         #expect(throws: SegmentedReadError.outOfRange(1)) { try reader.unread(1) }
         #expect(try reader.readBytes(5) == [3, 4, 5, 6, 7])
-        #expect(reader.clipFront { take($0) } == 5)
+        #expect(reader.clipFront { take(&$0) } == 5)
         #expect(dropped == [[3], [4, 5, 6, 7]])
         #expect(ledger.released == 2)
         #expect(reader.clipFront(take) == 0)
@@ -53,7 +53,7 @@ import Testing
             if round == 100 { behind = reader }
             #expect(try reader.readByte() == 0xAA)
             // The one that is behind shares the segments that there were.
-            func check(_ segment: consuming Segment) {
+            func check(_ segment: inout Segment) {
                 let isUniquelyOwned = segment.isUniquelyOwned()
                 #expect(isUniquelyOwned == (round != 100))
             }
