@@ -36,6 +36,19 @@ import Testing
         #expect(huge.freeRangesByPowerOfTwo.last == 1)
     }
 
+    @Test func itCanBeReflected() throws {
+        let ranges = RangeAllocator<FirstFit>(size: 50)
+        _ = ranges.allocate(7)
+        var text = ""
+        dump(ranges, to: &text)
+        #expect(text.contains("freeCount: 43"))
+        #expect("\(ranges)" == "RangeAllocator(7 of 50 used, 1 free ranges, the largest 43)")
+        let pool = try BuddyPool(buddySize: 64, smallestBlock: 4)
+        text = ""
+        dump(pool, to: &text)
+        #expect(text.contains("buddySize: 64"))
+    }
+
     @Test func agreesWithTheRangesOfEveryStrategy() {
         agrees(SegregatedFit.self)
         agrees(FirstFit.self)

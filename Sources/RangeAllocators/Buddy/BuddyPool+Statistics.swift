@@ -69,3 +69,14 @@ extension BuddyPool {
         }
     }
 }
+
+// Reflection copies each stored property, and traps where one can't be copied, as a lock can't: `dump`, debuggers and
+// tests that fail are given this in its place.
+extension BuddyPool: CustomReflectable {
+    /// The geometry and the account.
+    public var customMirror: Mirror {
+        Mirror(
+            self, children: ["buddySize": buddySize, "smallestBlock": smallestBlock, "statistics": statistics],
+            displayStyle: .class)
+    }
+}

@@ -1,4 +1,4 @@
-// What is so now. Nothing is counted for it.
+// What is so now, as a value and in words. Nothing is counted for it.
 
 /// The account of a ``RangeAllocator``. A value: it doesn't change.
 public struct RangeStatistics: Codable, Hashable, Sendable {
@@ -67,5 +67,22 @@ extension RangeAllocator where Strategy: ~Copyable {
         statistics.freeRangesByPowerOfTwo = histogram
         while statistics.freeRangesByPowerOfTwo.last == 0 { statistics.freeRangesByPowerOfTwo.removeLast() }
         return statistics
+    }
+}
+
+// Reflection copies each stored property, and traps where one can't be copied, as a strategy can't: `dump`, debuggers
+// and tests that fail are given this in its place.
+extension RangeAllocator: CustomReflectable, CustomStringConvertible where Strategy: ~Copyable {
+    /// The size and the counts.
+    public var customMirror: Mirror {
+        Mirror(
+            self,
+            children: ["size": size, "freeCount": freeCount, "freeRangeCount": freeRangeCount, "checks": checks],
+            displayStyle: .class)
+    }
+
+    /// How much is used, in one line.
+    public var description: String {
+        "RangeAllocator(\(usedCount) of \(size) used, \(freeRangeCount) free ranges, the largest \(largestFree))"
     }
 }
