@@ -28,13 +28,12 @@ extension BuddyAllocator {
 
     /// Frees everything. The bookkeeping's memory is kept.
     ///
-    /// - Complexity: O(1) where nothing is in use, but for the joining of a block an order; else O(`size /
-    ///   smallestBlock`), as making one is.
+    /// Which of several blocks a request gets may differ from what a new allocator would choose.
+    ///
+    /// - Complexity: O(1) where nothing is in use, else O(`size / smallestBlock`), as making one is.
     public func reset() {
-        if usedUnits == 0 {
-            joinHotBlocks()
-            return
-        }
+        // Hot blocks stay: a buddy that a pool hands out again and again for a few blocks never splits the space.
+        if usedUnits == 0 { return }
         memory.initializeMemory(as: UInt8.self, repeating: 0, count: memoryByteCount)
         (orders, hot, marks) = BuddyLayout(units: units).bind(memory)
         occupied = 0

@@ -52,7 +52,7 @@ public final class BuddyAllocator {
     @exclusivity(unchecked) var hotOrders: UInt64 = 0
     @exclusivity(unchecked) var usedUnits = 0
     /// The pool that it was taken from and must be given back to.
-    @exclusivity(unchecked) var pool: ObjectIdentifier?
+    @exclusivity(unchecked) var pool: Int?
 
     /// Makes an allocator of which everything is free.
     ///

@@ -55,10 +55,16 @@ extension BuddyPool {
                 if buddy.pool != nil { return "P5: a buddy of the pool's own is a caller's" }
             }
             if let last = buddies.last, last == nil { return "P1: no buddy at the end" }
-            if refused.count != buddies.count { return "P1: refused" }
-            for (buddy, order) in zip(buddies, refused) {
-                if let buddy, order < 64, buddy.largestFree >= smallestBlock << Int(order) {
-                    return "P1: a buddy has room for order \(order), which it refused"
+            if places.count != buddies.count { return "P1: \(places.count) places" }
+            for (buddy, place) in zip(buddies, places) {
+                guard let buddy else {
+                    if place.refused >= 0 { return "P1: a place without a buddy" }
+                    continue
+                }
+                if place.buddy.toOpaque() != Unmanaged.passUnretained(buddy).toOpaque() { return "P1: another buddy" }
+                if place.refused < 0 { return "P1: a buddy without a place" }
+                if place.refused < 64, buddy.largestFree >= smallestBlock << place.refused {
+                    return "P1: a buddy has room for order \(place.refused), which it refused"
                 }
             }
             let empty = all.reduce(0) { $0 + ($1.isEmpty ? 1 : 0) }

@@ -1,14 +1,17 @@
 // Buddies of one geometry, for several threads.
 //
-// P1. `buddies[n]` is the buddy of number n, or nil; the last is not nil. `refused[n]` is the least order that it had no
-//     block for since something was freed in it, or 64.
+// P1. `buddies[n]` is the buddy of number n, or nil; the last is not nil. `places[n]` has the same one without a count
+//     of references, which would cost as much as the lock, and `refused`, the least order that it had no block for since
+//     something was freed in it, or 64; -1 where there is no buddy.
 // P2. `emptyCount` of them have no block in use: at most `reserve`.
 // P3. `kept` are reset buddies without a number and with nothing in use: at most `reserve`.
 // P4. `serving`, the buddies with a number, and `taken`, those that callers have, are at most `limit` together.
-// P5. A buddy's `pool` is this one exactly while a caller has it.
+// P5. A buddy's `pool` is this one's `identity` exactly while a caller has it. No two pools have the same one.
 //
 // Cost: the lock, and a look at each buddy in front of the one that serves. Thread-safe: everything below is touched
 // under the lock only.
+
+import Synchronization
 
 /// A block of a ``BuddyPool``: which buddy it is in, and where.
 public struct BuddyBlock: Hashable, Codable, Sendable {
@@ -45,11 +48,18 @@ public final class BuddyPool: @unchecked Sendable {
     /// How many empty buddies keep their number, and how many reset ones are kept for those to come.
     public let reserve: Int
 
+    struct Place {
+        var buddy: Unmanaged<BuddyAllocator>
+        var refused = 64
+    }
+
     private let onAdd: (@Sendable (Int) -> Bool)?
     private let onDrop: (@Sendable (Int) -> Void)?
+    private static let pools = Atomic<Int>(0)
+    let identity = BuddyPool.pools.wrappingAdd(1, ordering: .relaxed).newValue
     let lock = PoolLock()
     @exclusivity(unchecked) var buddies: [BuddyAllocator?] = []
-    @exclusivity(unchecked) var refused: [UInt8] = []
+    @exclusivity(unchecked) var places: [Place] = []
     @exclusivity(unchecked) var kept: [BuddyAllocator] = []
     @exclusivity(unchecked) var serving = 0
     @exclusivity(unchecked) var taken = 0
@@ -108,14 +118,15 @@ public final class BuddyPool: @unchecked Sendable {
         if count < 0 { fatalError("BuddyPool: a negative count (\(count))") }
         let order = orderOf(count)
         return lock.withLock {
-            for number in buddies.indices where order < Int(refused[number]) {
-                guard let buddy = buddies[number] else { continue }
-                let wasEmpty = buddy.isEmpty
-                if let range = buddy.tryAllocate(count) {
-                    if wasEmpty { emptyCount -= 1 }
-                    return BuddyBlock(buddy: number, range: range)
+            for number in places.indices where order < places[number].refused {
+                let range = places[number].buddy._withUnsafeGuaranteedRef { buddy in
+                    let wasEmpty = buddy.isEmpty
+                    let range = buddy.tryAllocate(count)
+                    if wasEmpty, range != nil { emptyCount -= 1 }
+                    return range
                 }
-                refused[number] = UInt8(order)
+                if let range { return BuddyBlock(buddy: number, range: range) }
+                places[number].refused = order
             }
             return allocateFromNewBuddy(count)
         }
@@ -126,11 +137,7 @@ public final class BuddyPool: @unchecked Sendable {
     /// - Throws: ``BuddyError/unknownBuddy(_:)``, and what ``BuddyAllocator/deallocate(_:)-(Range<Int>)`` throws.
     /// - Complexity: O(1) as a rule; O(buddies) where a buddy is dropped.
     public func deallocate(_ block: BuddyBlock) throws(BuddyError) {
-        try lock.withLock { () throws(BuddyError) in
-            let buddy = try servingBuddy(block.buddy)
-            try buddy.deallocate(block.range)
-            settle(buddy, block.buddy)
-        }
+        try deallocate(inBuddy: block.buddy) { buddy throws(BuddyError) in try buddy.deallocate(block.range) }
     }
 
     /// Frees the block that starts at an offset of a buddy, of whatever size it is, and whichever thread allocated it.
@@ -138,11 +145,7 @@ public final class BuddyPool: @unchecked Sendable {
     /// - Throws: ``BuddyError/unknownBuddy(_:)``, and what ``BuddyAllocator/deallocate(_:)-(Int)`` throws.
     /// - Complexity: that of ``deallocate(_:)``.
     public func deallocate(_ offset: Int, inBuddy number: Int) throws(BuddyError) {
-        try lock.withLock { () throws(BuddyError) in
-            let buddy = try servingBuddy(number)
-            try buddy.deallocate(offset)
-            settle(buddy, number)
-        }
+        try deallocate(inBuddy: number) { buddy throws(BuddyError) in try buddy.deallocate(offset) }
     }
 
     /// The size of the block in use that starts at an offset of a buddy, or nil where none does.
@@ -180,7 +183,7 @@ public final class BuddyPool: @unchecked Sendable {
             taken += 1
             return makeBuddy()
         }
-        buddy.pool = ObjectIdentifier(self)
+        buddy.pool = identity
         return buddy
     }
 
@@ -190,35 +193,55 @@ public final class BuddyPool: @unchecked Sendable {
     /// - Throws: ``BuddyError/notTaken`` where it was not taken from this pool, or has been given back.
     /// - Complexity: that of ``BuddyAllocator/reset()``, before the lock is taken.
     public func giveBack(_ buddy: sending BuddyAllocator) throws(BuddyError) {
-        if buddy.pool != ObjectIdentifier(self) { throw .notTaken }
-        buddy.pool = nil
-        buddy.reset()
+        if buddy.pool != identity { throw .notTaken }
+        // P5: from here on nobody has it.
+        nonisolated(unsafe) let returned = buddy
+        returned.pool = nil
+        returned.reset()
         lock.withLock {
             taken -= 1
-            keep(buddy)
+            keep(returned)
         }
     }
 
     // MARK: Under the lock
 
-    private func servingBuddy(_ number: Int) throws(BuddyError) -> BuddyAllocator {
-        guard buddies.indices.contains(number), let buddy = buddies[number] else { throw .unknownBuddy(number) }
-        return buddy
+    @inline(__always)
+    private func deallocate(
+        inBuddy number: Int, _ body: (BuddyAllocator) throws(BuddyError) -> Void
+    ) throws(BuddyError) {
+        let error: BuddyError? = lock.withLock {
+            guard places.indices.contains(number), places[number].refused >= 0 else { return .unknownBuddy(number) }
+            let outcome: Result<Bool, BuddyError> = places[number].buddy._withUnsafeGuaranteedRef { buddy in
+                do throws(BuddyError) {
+                    try body(buddy)
+                    return .success(buddy.isEmpty)
+                } catch {
+                    return .failure(error)
+                }
+            }
+            switch outcome {
+            case .success(let isEmpty):
+                settle(number, isEmpty)
+                return nil
+            case .failure(let error): return error
+            }
+        }
+        if let error { throw error }
     }
 
     @inline(never)
     private func allocateFromNewBuddy(_ count: Int) -> BuddyBlock? {
         let number = buddies.firstIndex { $0 == nil } ?? buddies.count
-        guard serving + taken < limit, orderOf(count) <= topOrder,
-            onAdd?(number) ?? true
-        else { return nil }
+        guard serving + taken < limit, orderOf(count) <= topOrder, onAdd?(number) ?? true else { return nil }
         let buddy = makeBuddy()
+        let place = Place(buddy: .passUnretained(buddy))
         if number == buddies.count {
             buddies.append(buddy)
-            refused.append(64)
+            places.append(place)
         } else {
             buddies[number] = buddy
-            refused[number] = 64
+            places[number] = place
         }
         serving += 1
         added += 1
@@ -235,9 +258,9 @@ public final class BuddyPool: @unchecked Sendable {
     private var topOrder: Int { Int.bitWidth - 1 - (buddySize / smallestBlock).leadingZeroBitCount }
 
     /// After something was freed in a buddy: P1, P2.
-    private func settle(_ buddy: BuddyAllocator, _ number: Int) {
-        refused[number] = 64
-        if !buddy.isEmpty { return }
+    private func settle(_ number: Int, _ isEmpty: Bool) {
+        places[number].refused = 64
+        if !isEmpty { return }
         emptyCount += 1
         if emptyCount > reserve { drop(buddies.lastIndex { $0?.isEmpty == true }!) }
     }
@@ -245,9 +268,10 @@ public final class BuddyPool: @unchecked Sendable {
     private func drop(_ number: Int) {
         keep(buddies[number]!)
         buddies[number] = nil
+        places[number].refused = -1
         while let last = buddies.last, last == nil {
             buddies.removeLast()
-            refused.removeLast()
+            places.removeLast()
         }
         emptyCount -= 1
         serving -= 1
