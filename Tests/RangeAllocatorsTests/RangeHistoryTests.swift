@@ -27,6 +27,8 @@ import Testing
     @Test func aReplayGetsTheSameAnswers() throws {
         try replays(SegregatedFit.self)
         try replays(FirstFit.self)
+        try replays(SingleTreap.self)
+        try replays(TwoTrees.self)
     }
 
     private func replays<Strategy: RangeStrategy & ~Copyable>(_: Strategy.Type) throws {

@@ -32,6 +32,8 @@ func churn<Strategy: RangeStrategy & ~Copyable>(
         try restores(SegregatedFit.self, FirstFit.self)
         try restores(FirstFit.self, SegregatedFit.self)
         try restores(SegregatedFit.self, SegregatedFit.self)
+        try restores(SingleTreap.self, TwoTrees.self)
+        try restores(TwoTrees.self, SingleTreap.self)
     }
 
     private func restores<Saved: RangeStrategy & ~Copyable, Restored: RangeStrategy & ~Copyable>(

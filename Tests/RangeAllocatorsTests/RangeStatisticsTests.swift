@@ -52,6 +52,8 @@ import Testing
     @Test func agreesWithTheRangesOfEveryStrategy() {
         agrees(SegregatedFit.self)
         agrees(FirstFit.self)
+        agrees(SingleTreap.self)
+        agrees(TwoTrees.self)
     }
 
     private func agrees<Strategy: RangeStrategy & ~Copyable>(_: Strategy.Type) {

@@ -1,15 +1,15 @@
-// Which ranges to move where, so that what is free comes together. A gap is a free range, a run is what is allocated
+// Which ranges to move where, so that what is free comes together. A hole is a free range, a run is what is allocated
 // between two of them.
 //
-// Without a limit (`compacting`): runs go to the lowest gap until everything is at the start of the space. Sliding each
-// run down would move all of them behind the first gap. But a run behind the end that the used part will have must move
-// anyway, and where such runs fill a gap exactly, the runs behind it stay where they are. So each gap is filled from
-// there, the largest run that fits first, and only what stays open is closed by sliding the next run down; the gap
+// Without a limit (`compacting`): runs go to the lowest hole until everything is at the start of the space. Sliding each
+// run down would move all of them behind the first hole. But a run behind the end that the used part will have must move
+// anyway, and where such runs fill a hole exactly, the runs behind it stay where they are. So each hole is filled from
+// there, the largest run that fits first, and only what stays open is closed by sliding the next run down; the hole
 // behind that run is larger then, and may be filled. No run is moved twice, and never more than by sliding alone.
 //
-// With a limit (`joining`): the largest free range is to become as large as it gets. A window is some gaps and the runs
-// between them; joining its gaps costs the counts of its runs, wherever those go. Slid to the window's start they add
-// the gaps together; each that finds room outside of the window adds its own count as well. For each end of a window the
+// With a limit (`joining`): the largest free range is to become as large as it gets. A window is some holes and the runs
+// between them; joining its holes costs the counts of its runs, wherever those go. Slid to the window's start they add
+// the holes together; each that finds room outside of the window adds its own count as well. For each end of a window the
 // longest one within the limit is found with two pointers. The eight with the most free in them are planned in full,
 // and the eight longest; the best of these is taken.
 //
@@ -31,7 +31,7 @@
 
 struct CompactionPlan: ~Copyable {
     /// Not empty, in order, none touches the next.
-    let gaps: [Range<Int>]
+    let holes: [Range<Int>]
     let size: Int
     let alignment: Int
 
@@ -43,11 +43,11 @@ struct CompactionPlan: ~Copyable {
     // MARK: Without a limit
 
     func compacting() -> [RangeMove] {
-        guard let first = gaps.first else { return [] }
-        let used = size - gaps.reduce(0) { $0 + $1.count }
+        guard let first = holes.first else { return [] }
+        let used = size - holes.reduce(0) { $0 + $1.count }
         var runs: [Range<Int>] = []
-        for (gap, next) in zip(gaps, gaps.dropFirst()) { runs.append(gap.upperBound..<next.lowerBound) }
-        if let last = gaps.last, last.upperBound < size { runs.append(last.upperBound..<size) }
+        for (hole, next) in zip(holes, holes.dropFirst()) { runs.append(hole.upperBound..<next.lowerBound) }
+        if let last = holes.last, last.upperBound < size { runs.append(last.upperBound..<size) }
         var movers = RunsBySize(runs, from: used)
         var moves: [RangeMove] = []
         var end = first.lowerBound  // All in front of it is settled.
@@ -72,7 +72,7 @@ struct CompactionPlan: ~Copyable {
     // MARK: With a limit
 
     func joining(limit: Int) -> [RangeMove] {
-        var best: (largest: Int, moves: [RangeMove]) = (gaps.reduce(0) { max($0, $1.count) }, [])
+        var best: (largest: Int, moves: [RangeMove]) = (holes.reduce(0) { max($0, $1.count) }, [])
         for window in windows(limit: limit) {
             let (largest, moves) = joining(window)
             if largest > best.largest { best = (largest, moves) }
@@ -81,31 +81,31 @@ struct CompactionPlan: ~Copyable {
     }
 
     private func windows(limit: Int) -> [ClosedRange<Int>] {
-        var windows: [(gaps: ClosedRange<Int>, free: Int, length: Int)] = []
+        var windows: [(holes: ClosedRange<Int>, free: Int, length: Int)] = []
         var first = 0
         var free = 0
-        for last in gaps.indices {
-            free += gaps[last].count
-            while gaps[last].upperBound - gaps[first].lowerBound - free > limit {
-                free -= gaps[first].count
+        for last in holes.indices {
+            free += holes[last].count
+            while holes[last].upperBound - holes[first].lowerBound - free > limit {
+                free -= holes[first].count
                 first += 1
             }
             // A window whose successor has the same start is a part of it.
-            if let previous = windows.last, previous.gaps.lowerBound == first { windows.removeLast() }
-            windows.append((first...last, free, gaps[last].upperBound - gaps[first].lowerBound))
+            if let previous = windows.last, previous.holes.lowerBound == first { windows.removeLast() }
+            windows.append((first...last, free, holes[last].upperBound - holes[first].lowerBound))
         }
         let most = windows.sorted { $0.free > $1.free }.prefix(8)
         let longest = windows.sorted { $0.length > $1.length }.prefix(8)
-        return most.map(\.gaps) + longest.map(\.gaps)
+        return most.map(\.holes) + longest.map(\.holes)
     }
 
-    /// The moves that make one free range of a window's gaps, and how large that is.
+    /// The moves that make one free range of a window's holes, and how large that is.
     private func joining(_ window: ClosedRange<Int>) -> (largest: Int, moves: [RangeMove]) {
         var runs: [Range<Int>] = []
-        for index in window.dropLast() { runs.append(gaps[index].upperBound..<gaps[index + 1].lowerBound) }
+        for index in window.dropLast() { runs.append(holes[index].upperBound..<holes[index + 1].lowerBound) }
         var outside = SegregatedFit()
-        for (index, gap) in gaps.enumerated() where !window.contains(index) {
-            _ = outside.insert(gap.lowerBound, gap.upperBound)
+        for (index, hole) in holes.enumerated() where !window.contains(index) {
+            _ = outside.insert(hole.lowerBound, hole.upperBound)
         }
         // The largest runs first: they find room more rarely, and add more.
         var places = [Int?](repeating: nil, count: runs.count)
@@ -113,23 +113,23 @@ struct CompactionPlan: ~Copyable {
             places[index] = allocate(runs[index], in: &outside)
         }
         var moves: [RangeMove] = []
-        var end = gaps[window.lowerBound].lowerBound
+        var end = holes[window.lowerBound].lowerBound
         for (run, outside) in zip(runs, places) {
             let to = outside ?? place(run, from: end)
             if to != run.lowerBound { moves.append(RangeMove(from: run, to: to)) }
             if outside == nil { end = to + run.count }
         }
-        return (gaps[window.upperBound].upperBound - end, moves)
+        return (holes[window.upperBound].upperBound - end, moves)
     }
 
     /// Allocates a place for a run, at a multiple of the alignment from where it is.
-    private func allocate(_ run: Range<Int>, in gaps: inout SegregatedFit) -> Int? {
+    private func allocate(_ run: Range<Int>, in holes: inout SegregatedFit) -> Int? {
         // Its place starts with as much of an aligned range as where it is.
         let offset = run.lowerBound & (alignment - 1)
         guard offset + run.count <= size,
-            let lower = gaps.allocate(count: offset + run.count, alignment: alignment)
+            let lower = holes.allocate(count: offset + run.count, alignment: alignment)
         else { return nil }
-        if offset > 0 { _ = gaps.insert(lower, lower + offset) }
+        if offset > 0 { _ = holes.insert(lower, lower + offset) }
         return lower + offset
     }
 }

@@ -39,7 +39,7 @@ extension RangeAllocator where Strategy: ~Copyable {
     public func defragmentationPlan(limit: Int? = nil, alignment: Int = 1) -> [RangeMove] {
         if let limit, limit < 0 { fatalError("RangeAllocator: a plan of at most \(limit), which is negative") }
         _ = nothing(0, alignment)
-        let plan = CompactionPlan(gaps: freeRanges, size: size, alignment: alignment)
+        let plan = CompactionPlan(holes: freeRanges, size: size, alignment: alignment)
         let all = plan.compacting()
         guard let limit, all.reduce(0, { $0 + $1.from.count }) > limit else { return all }
         return plan.joining(limit: limit)
