@@ -81,7 +81,7 @@ private func sum(_ moves: [RangeMove]) -> Int { moves.reduce(0) { $0 + $1.from.c
         _: Strategy.Type, _ most: Int, _ freed: Int, _ alignment: Int, _ seed: UInt64
     ) {
         var random = SeededRandom(seed: seed)
-        var space = Space<Strategy>(size: 1000 + Int(seed), checks: seed == 1 ? .everything : .boundaries)
+        var space = Space<Strategy>(size: 600 + Int(seed), checks: seed == 1 ? .everything : .boundaries)
         space.fill(most: most, alignment: alignment, freed: freed, &random)
         let (free, used) = (space.ranges.freeCount, space.ranges.usedRanges)
         // Sliding moves all that is behind the first hole.
@@ -95,7 +95,7 @@ private func sum(_ moves: [RangeMove]) -> Int { moves.reduce(0) { $0 + $1.from.c
         space.checkData()
         #expect(space.ranges.freeCount == free)
         if alignment == 1 {
-            #expect(space.ranges.freeRanges == [1000 + Int(seed) - free..<1000 + Int(seed)])
+            #expect(space.ranges.freeRanges == [600 + Int(seed) - free..<600 + Int(seed)])
         } else {
             // Less than the alignment is free in front of each range.
             #expect(space.ranges.freeRanges.dropLast().allSatisfy { $0.count < alignment })
@@ -106,13 +106,13 @@ private func sum(_ moves: [RangeMove]) -> Int { moves.reduce(0) { $0 + $1.from.c
 
     @Test(arguments: [(5, 10), (20, 50), (60, 50), (60, 90)], [1, 8])
     func aLimitIsKeptAndTheLargestFreeRangeGrows(_ sizes: (most: Int, freed: Int), _ alignment: Int) {
-        for seed in 1...3 as ClosedRange<UInt64> {
+        for seed in 1...2 as ClosedRange<UInt64> {
             var random = SeededRandom(seed: seed)
-            var space = Space<SegregatedFit>(size: 1500)
+            var space = Space<SegregatedFit>(size: 700)
             space.fill(most: sizes.most, alignment: alignment, freed: sizes.freed, &random)
             let snapshot = space.ranges.snapshot
             let all = sum(space.ranges.defragmentationPlan(alignment: alignment))
-            for limit in [0, 1, 10, 50, 200, 600, all - 1, all, all + 1] where limit >= 0 {
+            for limit in [0, 1, 10, 50, 200, all - 1, all] where limit >= 0 {
                 var copy = space
                 try! copy.ranges.restore(snapshot)
                 let before = copy.ranges.largestFree
