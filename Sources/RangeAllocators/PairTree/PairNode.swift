@@ -1,13 +1,15 @@
 // A node of a PairTree: 512 bytes, eight cache lines.
 //
-//     0      4          16                             400            512
-//     +------+----------+-------------------------------+--------------+
-//     | count | unused  | 31 pairs: key, value          |              |   leaf
-//     +------+----------+-------------------------------+--------------+
-//     | count | unused  | 24 slots: key, value          | 24 children  |   inner node
-//     +------+----------+-------------------------------+--------------+
+//     0      4          16                             384            508
+//     +------+----------+-------------------------------+-------------+
+//     | count | unused  | 31 pairs: key, value                        |   leaf
+//     +------+----------+-------------------------------+-------------+
+//     | count | unused  | 23 slots: key, value          | 23 children |   inner node
+//     +------+----------+-------------------------------+-------------+
 //
-// Pairs and slots lie at the same place, so that what searches and shifts is the same for both.
+// Pairs and slots lie at the same place, so that what shifts them is the same for both. Those behind `count` are
+// `PairNode.beyond`, which is not less than anything: a search looks at a fixed number of pairs and needs no branch.
+// Blocks of eight pairs, and one less in the last, make that number small: one of each block, then those of one.
 
 /// A node's view: a pointer, good until the tree takes its next node.
 struct PairNode {
@@ -15,18 +17,24 @@ struct PairNode {
         var key: Int
         var value: Int
 
-        /// By key, then by value.
+        /// By key, then by value: 1 if this is the lesser, else 0. Neither is negative.
+        ///
+        /// Which is the lesser is anybody's guess, and a branch would be guessed wrong every other time, which costs as
+        /// much as a cache miss. So both are one wide number, and what comes out is for adding.
         @inline(__always)
-        static func < (left: Pair, right: Pair) -> Bool {
-            // No short circuit: which one is less is anybody's guess, and a wrong guess costs more than a comparison.
-            (left.key < right.key) != ((left.key == right.key) && (left.value < right.value))
+        func isLess(than other: Pair) -> Int { wide < other.wide ? 1 : 0 }
+
+        @inline(__always)
+        private var wide: Int128 {
+            Int128(truncatingIfNeeded: key) &<< 64 | Int128(truncatingIfNeeded: UInt(bitPattern: value))
         }
     }
 
     static let byteCount = 512
-    static let leafCapacity = (byteCount - pairsOffset) / MemoryLayout<Pair>.stride
-    static let innerCapacity =
-        (byteCount - pairsOffset) / (MemoryLayout<Pair>.stride + MemoryLayout<UInt32>.stride)
+    static let leafCapacity = 31
+    static let innerCapacity = 23
+    static let beyond = Pair(key: .max, value: 0)
+    private static let blockCount = 8
     private static let pairsOffset = 16
     private static let childrenOffset = pairsOffset + innerCapacity * MemoryLayout<Pair>.stride
 
@@ -50,18 +58,38 @@ struct PairNode {
         (base + Self.childrenOffset).assumingMemoryBound(to: UInt32.self)
     }
 
-    /// How many of its pairs are less than `pair`: a binary search without branches on what it compares.
+    /// Makes it empty.
+    func clear() {
+        count = 0
+        // Of an inner node, over the children too, which are none.
+        pairs.initialize(repeating: Self.beyond, count: Self.leafCapacity)
+    }
+
+    /// How many of a leaf's pairs are less than `pair`. O(1).
     @inline(__always)
-    func rank(_ pair: Pair) -> Int {
-        var first = pairs
-        var left = count
-        guard left > 0 else { return 0 }
-        while left > 1 {
-            let half = left &>> 1
-            first = first[half &- 1] < pair ? first + half : first
-            left &-= half
-        }
-        return first - pairs + (first[0] < pair ? 1 : 0)
+    func leafRank(_ pair: Pair) -> Int {
+        let pairs = pairs
+        let blocks = pairs[7].isLess(than: pair) &+ pairs[15].isLess(than: pair) &+ pairs[23].isLess(than: pair)
+        return rank(pair, inBlock: blocks)
+    }
+
+    /// How many of an inner node's slots are less than `pair`. O(1).
+    @inline(__always)
+    func innerRank(_ pair: Pair) -> Int {
+        let pairs = pairs
+        return rank(pair, inBlock: pairs[7].isLess(than: pair) &+ pairs[15].isLess(than: pair))
+    }
+
+    /// The last pair of the block, if it has eight, is known not to be less.
+    @inline(__always)
+    private func rank(_ pair: Pair, inBlock block: Int) -> Int {
+        let start = block &* Self.blockCount
+        let first = pairs + start
+        let less =
+            first[0].isLess(than: pair) &+ first[1].isLess(than: pair) &+ first[2].isLess(than: pair)
+            &+ first[3].isLess(than: pair) &+ first[4].isLess(than: pair) &+ first[5].isLess(than: pair)
+            &+ first[6].isLess(than: pair)
+        return start &+ less
     }
 
     /// The first index from `start` on whose value is at least `value`, or `count`.
@@ -95,6 +123,7 @@ struct PairNode {
         let count = count - 1
         (pairs + index).update(from: pairs + index + 1, count: count - index)
         if !isLeaf { (children + index).update(from: children + index + 1, count: count - index) }
+        pairs[count] = Self.beyond
         self.count = count
     }
 
@@ -107,6 +136,7 @@ struct PairNode {
             (right.children + moved).update(from: right.children, count: right.count)
             right.children.update(from: children + kept, count: moved)
         }
+        (pairs + kept).update(repeating: Self.beyond, count: moved)
         count = kept
         right.count += moved
     }
@@ -116,6 +146,7 @@ struct PairNode {
         let rest = right.count - moved
         (pairs + count).update(from: right.pairs, count: moved)
         right.pairs.update(from: right.pairs + moved, count: rest)
+        (right.pairs + rest).update(repeating: Self.beyond, count: moved)
         if !isLeaf {
             (children + count).update(from: right.children, count: moved)
             right.children.update(from: right.children + moved, count: rest)

@@ -56,6 +56,7 @@ extension PairTree {
     private mutating func growRoot() {
         let index = pool.take()
         let above = node(index)
+        above.clear()
         above.count = 1
         above.pairs[0] = slot(for: node(root))
         above.children[0] = root
@@ -72,7 +73,7 @@ extension PairTree {
         let left = Int(path[level + 1].index)
         let lower = node(parent.children[left])
         let upper = node(index)
-        upper.count = 0
+        upper.clear()
         lower.moveTail(lower.count / 2, to: upper, isLeaf: level == 0)
         parent.open(at: left + 1, isLeaf: false)
         parent.children[left + 1] = index

@@ -9,12 +9,12 @@ extension PairTree {
         var level = height
         while level > 0 {
             let inner = node(index)
-            let slot = max(inner.rank(behind) &- 1, 0)
+            let slot = max(inner.innerRank(behind) &- 1, 0)
             path[level] = Step(node: index, index: Int32(truncatingIfNeeded: slot))
             index = inner.children[slot]
             level &-= 1
         }
-        path[0] = Step(node: index, index: Int32(truncatingIfNeeded: node(index).rank(pair)))
+        path[0] = Step(node: index, index: Int32(truncatingIfNeeded: node(index).leafRank(pair)))
     }
 
     /// Moves the cursor in front of the first pair whose value is at least `value`; false where there is none. For a

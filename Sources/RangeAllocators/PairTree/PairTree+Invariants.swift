@@ -6,8 +6,8 @@ extension PairTree {
         if let broken = pool.brokenInvariant() { return broken }
         var walk = Walk()
         if let broken = check(root, level: height, &walk) { return broken }
-        guard walk.pairs == count else { return "B5: \(walk.pairs) pairs in the leaves, but count is \(count)" }
-        guard walk.nodes == pool.handedOut else { return "B5: \(walk.nodes) nodes in the tree of \(pool.handedOut)" }
+        guard walk.pairs == count else { return "B6: \(walk.pairs) pairs in the leaves, but count is \(count)" }
+        guard walk.nodes == pool.handedOut else { return "B6: \(walk.nodes) nodes in the tree of \(pool.handedOut)" }
         return nil
     }
 
@@ -24,6 +24,10 @@ extension PairTree {
         guard current.count >= least, current.count <= Self.capacity(level: level) else {
             return "B4: a node of level \(level) holds \(current.count)"
         }
+        let unused = current.count..<Self.capacity(level: level)
+        guard unused.allSatisfy({ current.pairs[$0] == PairNode.beyond }) else {
+            return "B5: a node of level \(level) has something behind its \(current.count) pairs"
+        }
         for position in 0..<current.count {
             let pair = current.pairs[position]
             if level > 0 {
@@ -31,7 +35,7 @@ extension PairTree {
                     return broken
                 }
             } else {
-                if let last = walk.last, keepsLargest ? last.key >= pair.key : !(last < pair) {
+                if let last = walk.last, keepsLargest ? last.key >= pair.key : last.isLess(than: pair) == 0 {
                     return "B1: \(pair) comes after \(last)"
                 }
                 walk.last = pair

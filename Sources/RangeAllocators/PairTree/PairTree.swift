@@ -16,7 +16,8 @@
 //     slot that were only no greater could be passed by the pair before it, whose key may rise up to its neighbour's.
 // B3. Where the tree keeps the largest, a slot's value is the largest in its child.
 // B4. No node but the root is under a third full; a root that is an inner node has at least two children.
-// B5. `count` pairs are in the leaves; every node that the pool has handed out is in the tree.
+// B5. What is behind a node's last pair is `PairNode.beyond`.
+// B6. `count` pairs are in the leaves; every node that the pool has handed out is in the tree.
 //
 // Cost: all is O(log n) unless said otherwise. 16 bytes a pair, divided by how full the leaves are; a full one passes
 // pairs on to its neighbours before it is split. Not thread-safe, not even for reading: the cursor moves.
@@ -47,7 +48,7 @@ struct PairTree: ~Copyable {
         self.keepsLargest = keepsLargest
         path = .allocate(capacity: Self.greatestHeight + 1)
         root = pool.take()
-        PairNode(base: pool.address(of: root)).count = 0
+        PairNode(base: pool.address(of: root)).clear()
     }
 
     deinit {
@@ -59,14 +60,15 @@ struct PairTree: ~Copyable {
 
     @inline(__always)
     func node(_ index: UInt32) -> PairNode {
-        PairNode(base: pool.address(of: index))
+        // By a constant, which is a shift: it is on the way from each level to the next.
+        PairNode(base: pool.base + Int(index) &* PairNode.byteCount)
     }
 
     /// Forgets all pairs and keeps the memory. O(1).
     mutating func removeAll() {
         pool.removeAll()
         root = pool.take()
-        node(root).count = 0
+        node(root).clear()
         height = 0
         count = 0
     }

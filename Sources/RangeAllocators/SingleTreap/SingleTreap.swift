@@ -40,7 +40,7 @@ public struct SingleTreap: RangeStrategy, ~Copyable {
 
     @inline(__always)
     borrowing func node(_ index: UInt32) -> UnsafeMutablePointer<TreapNode> {
-        pool.address(of: index).assumingMemoryBound(to: TreapNode.self)
+        pool.base.assumingMemoryBound(to: TreapNode.self) + Int(index)
     }
 
     /// The count of the largest free range, or 0. O(1).
