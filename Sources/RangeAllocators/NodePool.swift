@@ -1,6 +1,6 @@
 // Nodes of one size for trees whose links are 4-byte indices: half the bytes of pointers, and the memory can move.
 //
-// All nodes lie side by side in one block, which grows by half. A node that was put back holds, in its first four
+// All nodes lie side by side in one block, which grows by a quarter. A node that was put back holds, in its first four
 // bytes, the index of the one that was put back before it. Node 0 is never handed out: index 0 means "none".
 //
 // Invariants:
@@ -70,7 +70,7 @@ struct NodePool: ~Copyable {
     }
 
     private mutating func grow() {
-        let larger = capacity + max(capacity / 2, Self.firstCapacity)
+        let larger = capacity + max(capacity / 4, Self.firstCapacity)
         guard larger <= Int(UInt32.max) else { fatalError("RangeAllocators: more than 2^32 free ranges") }
         let moved = UnsafeMutableRawPointer.allocate(byteCount: larger * nodeByteCount, alignment: Self.alignment)
         moved.copyMemory(from: base, byteCount: carved * nodeByteCount)

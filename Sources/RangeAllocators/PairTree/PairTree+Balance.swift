@@ -8,7 +8,7 @@ extension PairTree {
 
     /// Fewer, and a node takes pairs from a neighbour or is united with it.
     @inline(__always)
-    static func leastCount(level: Int) -> Int { capacity(level: level) / 3 }
+    static func leastCount(level: Int) -> Int { capacity(level: level) / 2 }
 
     /// Does something about the full node at `level` of the path, which is wrong afterwards: seek again, and look again.
     mutating func makeRoom(level: Int) {
@@ -44,7 +44,7 @@ extension PairTree {
         let left = max(Int(path[level + 1].index) - 1, 0)
         let total = node(parent.children[left]).count + node(parent.children[left + 1]).count
         let capacity = Self.capacity(level: level)
-        guard total <= capacity - capacity / 8 else {
+        guard total <= capacity - 1 else {
             even(parent, left, level: level)
             return
         }

@@ -15,7 +15,7 @@
 // B2. A slot is the first pair of all that its child holds; where the tree keeps the largest, its key is. Exactly: a
 //     slot that were only no greater could be passed by the pair before it, whose key may rise up to its neighbour's.
 // B3. Where the tree keeps the largest, a slot's value is the largest in its child.
-// B4. No node but the root is under a third full; a root that is an inner node has at least two children.
+// B4. No node but the root is under half full; a root that is an inner node has at least two children.
 // B5. What is behind a node's last pair is `PairNode.beyond`.
 // B6. `count` pairs are in the leaves; every node that the pool has handed out is in the tree.
 //
@@ -34,7 +34,7 @@ struct PairTree: ~Copyable {
         var index: Int32
     }
 
-    /// More than a tree of 2^32 nodes needs, each of at least eight children.
+    /// More than a tree of 2^32 nodes needs, each of at least eleven children.
     static let greatestHeight = 12
 
     let keepsLargest: Bool
