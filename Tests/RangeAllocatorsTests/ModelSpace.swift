@@ -2,27 +2,6 @@
 
 import RangeAllocators
 
-/// SplitMix64 (Steele, Lea and Flood, 2014): the same numbers for the same seed.
-struct SeededNumbers: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ (mixed >> 31)
-    }
-
-    /// A number in `0..<limit`.
-    mutating func below(_ limit: Int) -> Int { Int(next() % UInt64(limit)) }
-
-    /// True in so many of a hundred cases.
-    mutating func chance(_ percent: Int) -> Bool { below(100) < percent }
-}
-
 /// A space whose free ranges are a sorted array.
 struct ModelSpace {
     let space: Range<Int>
@@ -80,5 +59,21 @@ struct ModelSpace {
         let lower = min(range.lowerBound, joined.first?.lowerBound ?? range.lowerBound)
         let upper = max(range.upperBound, joined.last?.upperBound ?? range.upperBound)
         free.replaceSubrange(first..<behind, with: [lower..<upper])
+    }
+}
+
+extension SeededRandom {
+    /// A number in `0..<limit`.
+    mutating func below(_ limit: Int) -> Int { Int(next() % UInt64(limit)) }
+
+    /// True in so many of a hundred cases.
+    mutating func chance(_ percent: Int) -> Bool { below(100) < percent }
+
+    /// A part, which is not empty, of one of some ranges; nil if there is none.
+    mutating func part(of ranges: [Range<Int>]) -> Range<Int>? {
+        guard let whole = ranges.randomElement(using: &self) else { return nil }
+        let lower = whole.lowerBound + below(whole.count)
+        let most = whole.upperBound - lower
+        return lower..<lower + 1 + below(chance(50) ? most : min(most, 8))
     }
 }

@@ -5,12 +5,12 @@ import Testing
 @testable import RangeAllocators
 
 /// The strategies, so that a test can run over all of them; `run` makes the type of it.
-enum StrategyKind: CaseIterable, CustomTestStringConvertible {
+enum StrategyKind: String, CaseIterable, Codable, Sendable, CustomTestStringConvertible {
     case segregatedFit, singleTreap, twoTrees, firstFit
 
     static let ordered: [StrategyKind] = [.singleTreap, .twoTrees, .firstFit]
 
-    var testDescription: String { "\(self)" }
+    var testDescription: String { rawValue }
 }
 
 /// `#expect` for noncopyable values, which the macro can't look into.
@@ -65,7 +65,7 @@ func expect(
     private func follow<Strategy: RangeStrategy & ~Copyable>(
         _: Strategy.Type, _ load: Load, expected: (ModelSpace, Int, Int) -> Int?
     ) {
-        var random = SeededNumbers(seed: load.seed)
+        var random = SeededRandom(seed: load.seed)
         var strategy = Strategy()
         var model = ModelSpace(load.space)
         expect(strategy.largestCount() == 0 && strategy.rangeCount == 0 && strategy.find(count: 1, alignment: 1) == nil)
@@ -143,7 +143,7 @@ func expect(
     }
 
     private func growAndShrink<Strategy: RangeStrategy & ~Copyable>(_: Strategy.Type) {
-        var random = SeededNumbers(seed: 77)
+        var random = SeededRandom(seed: 77)
         var strategy = Strategy()
         let cells = 4000
         let width = 64
@@ -177,15 +177,5 @@ func expect(
             expect(strategy.allocate(count: cells * width, alignment: 1) == 0)
             expect(strategy.rangeCount == 0 && strategy.brokenInvariant() == nil)
         }
-    }
-}
-
-extension SeededNumbers {
-    /// A part, which is not empty, of one of some ranges; nil if there is none.
-    mutating func part(of ranges: [Range<Int>]) -> Range<Int>? {
-        guard let whole = ranges.randomElement(using: &self) else { return nil }
-        let lower = whole.lowerBound + below(whole.count)
-        let most = whole.upperBound - lower
-        return lower..<lower + 1 + below(chance(50) ? most : min(most, 8))
     }
 }
