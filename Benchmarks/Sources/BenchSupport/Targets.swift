@@ -58,7 +58,8 @@ package func printTargets(_ targets: [Target], _ results: [WorkloadResult]) {
             let ratio = ours / theirs
             let text = String(
                 format: "%@: %.2f of %@ (target %.2f)", target.title, ratio, rival, target.limit)
-            printTarget(text, isMet: ratio <= target.limit)
+            // As it is printed.
+            printTarget(text, isMet: (ratio * 100).rounded() <= (target.limit * 100).rounded())
         }
     }
 }

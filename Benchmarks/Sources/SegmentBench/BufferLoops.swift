@@ -181,6 +181,30 @@ func copyOut(_ arrays: [[UInt8]], _ input: Input) -> UInt64 {
     }
 }
 
+@inline(never)
+func copyOut(_ buffer: ByteBuffer, _ input: Input) -> UInt64 {
+    withDestination { destination in
+        let start = bench_now()
+        for _ in 0..<input.count {
+            buffer.withUnsafeReadableBytes { destination.copyMemory(from: $0) }
+            bench_sink(destination.baseAddress)
+        }
+        return bench_now() - start
+    }
+}
+
+@inline(never)
+func copyOut(_ array: [UInt8], _ input: Input) -> UInt64 {
+    withDestination { destination in
+        let start = bench_now()
+        for _ in 0..<input.count {
+            array.withUnsafeBytes { destination.copyMemory(from: $0) }
+            bench_sink(destination.baseAddress)
+        }
+        return bench_now() - start
+    }
+}
+
 // MARK: - Iterating
 
 @inline(never)

@@ -188,9 +188,9 @@ private let bufferWorkloads: [Workload] = [
             let (buffers, buffer, arrays, array) = (parts.byteBuffers, parts.byteBuffer, parts.arrays, parts.bytes)
             return [
                 .rival("[ByteBuffer]") { copyOut(buffers, $0) },
-                .rival("ByteBuffer") { copyOut([buffer], $0) },
+                .rival("ByteBuffer") { copyOut(buffer, $0) },
                 .rival("[[UInt8]]") { copyOut(arrays, $0) },
-                .rival("[UInt8]") { copyOut([array], $0) },
+                .rival("[UInt8]") { copyOut(array, $0) },
                 .ours("SegmentedBuffer") { copyOut(segmented, $0) },
                 .ours("SegmentedBuffer, one segment") { copyOut(segment, $0) },
             ]
@@ -237,12 +237,13 @@ private let readerWorkloads: [Workload] = [
             let (buffers, buffer, arrays, array) = (parts.byteBuffers, parts.byteBuffer, parts.arrays, parts.bytes)
             return [
                 .rival("16 ByteBuffers") { readRanges(buffers, $0) },
-                .rival("ByteBuffer") { readRanges([buffer], $0) },
+                .rival("ByteBuffer") { readRange(buffer, $0) },
                 .rival("16 [UInt8]") { readRanges(arrays, $0) },
-                .rival("[UInt8]") { readRanges([array], $0) },
+                .rival("[UInt8]") { readRange(array, $0) },
                 .ours("SegmentedReader") { readRanges(segmented, $0) },
                 .ours("SegmentedReader.withRanges") { withRanges(segmented, $0) },
                 .ours("SegmentedReader, one segment") { readRanges(segment, $0) },
+                .ours("withRanges, one segment") { withRanges(segment, $0) },
             ]
         }),
     reading(
