@@ -238,16 +238,6 @@ func readRanges(_ buffers: [ByteBuffer], _ input: Input) -> UInt64 {
 }
 
 @inline(never)
-func readRange(_ buffer: ByteBuffer, _ input: Input) -> UInt64 {
-    passes(input) { buffer.withUnsafeReadableBytes(keep) }
-}
-
-@inline(never)
-func readRange(_ array: [UInt8], _ input: Input) -> UInt64 {
-    passes(input) { array.withUnsafeBytes(keep) }
-}
-
-@inline(never)
 func readRanges(_ arrays: [[UInt8]], _ input: Input) -> UInt64 {
     passes(input) {
         for array in arrays { array.withUnsafeBytes(keep) }

@@ -237,9 +237,9 @@ private let readerWorkloads: [Workload] = [
             let (buffers, buffer, arrays, array) = (parts.byteBuffers, parts.byteBuffer, parts.arrays, parts.bytes)
             return [
                 .rival("16 ByteBuffers") { readRanges(buffers, $0) },
-                .rival("ByteBuffer") { readRange(buffer, $0) },
+                .rival("one ByteBuffer") { readRanges([buffer], $0) },
                 .rival("16 [UInt8]") { readRanges(arrays, $0) },
-                .rival("[UInt8]") { readRange(array, $0) },
+                .rival("one [UInt8]") { readRanges([array], $0) },
                 .ours("SegmentedReader") { readRanges(segmented, $0) },
                 .ours("SegmentedReader.withRanges") { withRanges(segmented, $0) },
                 .ours("SegmentedReader, one segment") { readRanges(segment, $0) },
