@@ -102,7 +102,7 @@ private struct Held {
                     ModelBuffer(bytes: bytes, block: ModelBlock(subject.source, expected), isOwn: true))
             case 8:
                 let part = UnsafeMutableRawBufferPointer(rebasing: foreign[below(100)..<100 + below(156)])
-                subject.memory.append(referringTo: part)
+                subject.memory.push(unowned: UnsafeRawBufferPointer(part))
                 subject.model.append(ModelBuffer(bytes: Array(part), block: nil, isOwn: false))
             case 9:
                 subject.source = below(sources.count)
@@ -152,10 +152,10 @@ private struct Held {
             case 19 where !held.isEmpty:
                 let segments = held[below(held.count)].buffer.segments
                 guard let segment = segments.randomElement(using: &random) else { break }
-                let bytes = Array(UnsafeRawBufferPointer(start: segment.start, count: segment.count))
+                let bytes = Array(segment.unsafeBytes)
                 // The block whose memory it is; of bytes that are only referred to, none.
                 guard let owner = owner(of: segment, subjects, held) else { break }
-                subject.memory.append(segment)
+                subject.memory.push(segment)
                 subject.model.append(ModelBuffer(bytes: bytes, block: owner, isOwn: false))
             case 20 where !model.isEmpty:
                 let index = below(model.count)
@@ -199,15 +199,10 @@ private struct Held {
             }
         }
         for other in held {
-            let segments = other.buffer.segments.compactMap { $0 }
+            let segments = other.buffer.segments
             guard segments.count == other.blocks.count else { continue }
             for (index, one) in segments.enumerated() where one.start == segment.start { return other.blocks[index] }
         }
         return nil
     }
-}
-
-/// The bytes of a buffer of segments.
-private func contents(_ buffer: SegmentedBuffer) -> [UInt8] {
-    buffer.segments.flatMap { Array(UnsafeRawBufferPointer(start: $0.start, count: $0.count)) }
 }

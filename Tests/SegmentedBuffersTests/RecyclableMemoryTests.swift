@@ -126,11 +126,13 @@ import Testing
         do {
             let owner = Witness()
             witness = owner
-            memory.append(UnsafeMutableRawBufferPointer(rebasing: foreign[0..<10]), keeping: owner)
+            memory.push(UnsafeRawBufferPointer(rebasing: foreign[0..<10]), ownedBy: owner)
         }
-        memory.append(referringTo: UnsafeMutableRawBufferPointer(rebasing: foreign[10..<20]))
-        memory.append(referringTo: UnsafeMutableRawBufferPointer(start: nil, count: 0))
-        #expect(memory.count == 3 && memory.byteCount == 20 && witness != nil)
+        memory.push(unowned: UnsafeRawBufferPointer(rebasing: foreign[10..<20]))
+        memory.push(unowned: UnsafeRawBufferPointer(start: nil, count: 0))
+        #expect(
+            memory.count == 3 && !memory.isWritable(at: 0) && !memory.isWritable(at: 1) && memory.byteCount == 20
+                && witness != nil)
         #expect(memory.ownership(at: 0) == .counted && memory.ownership(at: 1) == .foreign)
         do {
             let share = memory.share()
@@ -172,8 +174,8 @@ import Testing
         foreign.initializeMemory(as: UInt8.self, repeating: 7)
         try memory.add(1, 2, 3)
         try memory.add()
-        memory.append(foreign, keeping: object)
-        memory.append(referringTo: foreign)
+        memory.push(UnsafeRawBufferPointer(foreign), ownedBy: object)
+        memory.push(unowned: UnsafeRawBufferPointer(foreign))
         memory.setKept(true, at: 0)
         var shared = memory.shareSegments()
         #expect(shared.count == 11 && contents(shared) == [1, 2, 3, 7, 7, 7, 7, 7, 7, 7, 7])
@@ -184,9 +186,10 @@ import Testing
         shared = SegmentedBuffer()
         #expect(source.live.count == 1 && taken.count == 11)
         // Back into a sequence: its segments are counted.
-        for segment in taken.segments { memory.append(segment) }
+        memory.append(taken)
         taken = SegmentedBuffer()
-        #expect(memory.byteCount == 11 && source.live.count == 1 && !memory.isShared(at: 0))
+        #expect(
+            memory.byteCount == 11 && source.live.count == 1 && memory.isWritable(at: 0) && !memory.isWritable(at: 1))
         memory.recycle()
         #expect(source.live.isEmpty && memory.brokenInvariant() == nil)
     }
@@ -303,10 +306,10 @@ import Testing
             _ = memory.mutableSpan(at: 0).byteCount
             _ = share.count
         }
-        expect(written, "is written while it has other owners")
+        expect(written, "is written and not the sequence's alone")
         let given = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
             var memory = RecyclableMemory()
-            memory.append(referringTo: UnsafeMutableRawBufferPointer(start: nil, count: 0))
+            memory.push(unowned: UnsafeRawBufferPointer(start: nil, count: 0))
             _ = memory.relinquish(at: 0)
         }
         expect(given, "was to be given away and is not the sequence's own")
@@ -318,8 +321,6 @@ extension RecyclableMemory {
 }
 
 /// The bytes of a buffer of segments.
-private func contents(_ buffer: SegmentedBuffer) -> [UInt8] {
-    buffer.segments.flatMap { Array(UnsafeRawBufferPointer(start: $0.start, count: $0.count)) }
-}
+func contents(_ buffer: SegmentedBuffer) -> [UInt8] { buffer.segments.flatMap { Array($0.unsafeBytes) } }
 
 private final class Witness {}

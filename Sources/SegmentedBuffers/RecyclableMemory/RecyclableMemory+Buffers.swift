@@ -79,32 +79,27 @@ extension RecyclableMemory {
         enter(start, block.count, owner: currentOwner)
     }
 
-    /// Adds bytes that are another's, and keeps an object alive for as long as they are here or in a share of them.
-    ///
-    /// - Parameters:
-    ///   - bytes: bytes that stay where they are while `owner` lives.
-    ///   - owner: what their life depends on.
-    public mutating func append(_ bytes: UnsafeMutableRawBufferPointer, keeping owner: AnyObject) {
-        let start = address(bytes)
-        enterOther(
-            start, bytes.count,
-            owner: RecyclableEntry.owner(counting: Segment(UnsafeRawBufferPointer(bytes), ownedBy: owner).memory))
-    }
-
     /// Adds a segment, whose memory is counted: the sequence is one more of its owners.
-    public mutating func append(_ segment: Segment) {
+    public mutating func push(_ segment: Segment) {
         enterOther(segment.start, segment.count, owner: RecyclableEntry.owner(counting: segment.memory))
     }
 
-    /// Adds bytes that are another's, and only refers to them: the caller sees to it that they stay for as long as
-    /// they are here, in a share of them, or in segments made of them.
-    public mutating func append(referringTo bytes: UnsafeMutableRawBufferPointer) {
-        enterOther(address(bytes), bytes.count, owner: 0)
+    /// Adds bytes that are another's and don't change, and keeps an object alive for as long as they are here, in a
+    /// share of them or in segments made of them.
+    public mutating func push(_ bytes: UnsafeRawBufferPointer, ownedBy object: AnyObject) {
+        push(Segment(bytes, ownedBy: object))
     }
 
-    /// The address of foreign bytes; of none, one that is never read.
-    private func address(_ bytes: UnsafeMutableRawBufferPointer) -> UnsafeMutableRawPointer {
-        bytes.baseAddress ?? UnsafeMutableRawPointer(bitPattern: MemoryLayout<UInt>.alignment)!
+    /// Adds bytes that are another's and don't change, and only refers to them: the caller sees to it that they stay
+    /// for as long as they are here, in a share of them or in segments made of them.
+    public mutating func push(unowned bytes: UnsafeRawBufferPointer) {
+        enterOther(Segment.base(of: bytes), bytes.count, owner: 0)
+    }
+
+    /// Adds the segments of a buffer, whose memory is counted: ``takeSegments()`` is the way back. O(segments).
+    public mutating func append(_ buffer: SegmentedBuffer) {
+        reserveCapacity(count + buffer.segmentCount)
+        for segment in buffer.segments { push(segment) }
     }
 }
 
@@ -132,7 +127,7 @@ extension RecyclableMemory {
 
     /// The buffer at a place, in the order in which they were added. Traps outside of `0..<count`. O(1).
     ///
-    /// Unsafe as every pointer is: it dangles when the buffer is recycled. Write only what nobody else reads.
+    /// Unsafe as every pointer is: it dangles when the buffer is recycled. Write only what ``isWritable(at:)``.
     @inlinable
     public subscript(index: Int) -> UnsafeMutableRawBufferPointer { entry(at: index).pointee.buffer }
 
@@ -144,14 +139,23 @@ extension RecyclableMemory {
             RawSpan(_unsafeBytes: UnsafeRawBufferPointer(entry(at: index).pointee.buffer)), borrowing: self)
     }
 
-    /// The bytes of a buffer, to write. Traps outside of `0..<count`, and where they have another owner, who may be
-    /// reading them. O(1).
+    /// The bytes of a buffer, to write. Traps outside of `0..<count`, and where they are not ``isWritable(at:)``. O(1).
     @_lifetime(&self)
     public mutating func mutableSpan(at index: Int) -> MutableRawSpan {
-        if isShared(at: index) {
-            misuse("RecyclableMemory", entry(at: index).pointee.start, "is written while it has other owners")
+        if !isWritable(at: index) {
+            misuse("RecyclableMemory", entry(at: index).pointee.start, "is written and not the sequence's alone")
         }
         return _overrideLifetime(MutableRawSpan(_unsafeBytes: entry(at: index).pointee.buffer), mutating: &self)
+    }
+
+    /// Calls a closure with the bytes of each buffer, in their order.
+    ///
+    /// - Throws: what the closure throws.
+    @inlinable
+    public borrowing func withEachBuffer<Failure: Error>(
+        _ body: (UnsafeRawBufferPointer) throws(Failure) -> Void
+    ) throws(Failure) {
+        for index in indices { try body(UnsafeRawBufferPointer(self[index])) }
     }
 
     /// Whose the bytes at a place are. O(1).
@@ -169,6 +173,16 @@ extension RecyclableMemory {
         return withUnsafeMutablePointer(to: &entry.pointee.owner) { word in
             word.withMemoryRebound(to: SegmentMemory.self, capacity: 1) { !isKnownUniquelyReferenced(&$0.pointee) }
         }
+    }
+
+    /// Whether the bytes at a place may be written: those that are the sequence's own, and counted ones that have no
+    /// other owner and are nobody's constant. O(1).
+    public func isWritable(at index: Int) -> Bool {
+        let entry = entry(at: index).pointee
+        if entry.allocatorNumber != nil { return true }
+        guard let memory = entry.memory, !isShared(at: index) else { return false }
+        let extent = memory._withUnsafeGuaranteedRef { $0.extent }
+        return extent.limit != extent.base
     }
 
     /// Leaves out the end of a buffer, such as what a read did not fill: the bytes from `byteCount` on are no longer

@@ -39,45 +39,33 @@ extension RecyclableMemory {
     /// The bytes as a buffer of segments, without copying, which this sequence shares: both own them. Foreign bytes
     /// that are only referred to must stay for both. O(count), and an object for each block that is not counted yet.
     public mutating func shareSegments() -> SegmentedBuffer {
-        var segments = [Segment]()
-        segments.reserveCapacity(count)
-        for index in indices where self[index].count > 0 {
-            let entry = counted(at: index)
-            segments.append(segment(entry, entry.memory?.takeUnretainedValue()))
-        }
-        return SegmentedBuffer(segments)
+        var buffer = SegmentedBuffer()
+        for index in indices where self[index].count > 0 { buffer.push(segment(counted(at: index))) }
+        return buffer
     }
 
     /// The bytes as a buffer of segments, without copying: they are the buffer's from here on, and the sequence is
     /// empty, to be used again. Each block goes back to its allocator when the last of its segments is gone; empty ones
     /// go back now. O(count), and an object for each block that is not counted yet.
     public mutating func takeSegments() -> SegmentedBuffer {
-        var segments = [Segment]()
-        segments.reserveCapacity(count)
-        for index in indices where self[index].count > 0 {
-            let entry = counted(at: index)
-            segments.append(segment(entry, entry.memory?.takeRetainedValue()))
-            records.unsafelyUnwrapped[index].owner = 0
-        }
+        let buffer = shareSegments()
         recycleAll()
-        return SegmentedBuffer(segments)
+        return buffer
     }
 
     /// The entry at a place, of which an allocator is no longer the owner: counted memory is.
     private mutating func counted(at index: Int) -> RecyclableEntry {
         let entry = entry(at: index)
         if let number = entry.pointee.allocatorNumber {
-            let block = UnsafeMutableRawBufferPointer(start: entry.pointee.start, count: entry.pointee.count)
-            let memory = Segment(adopting: block, allocator: allocator(number: number)).memory
-            entry.pointee.owner = RecyclableEntry.owner(counting: memory)
+            let segment = Segment(adopting: entry.pointee.buffer, allocator: allocator(number: number))
+            entry.pointee.owner = RecyclableEntry.owner(counting: segment.memory)
             isUniform = false
         }
         return entry.pointee
     }
 
-    private func segment(_ entry: RecyclableEntry, _ memory: SegmentMemory?) -> Segment {
-        Segment(
-            memory: memory ?? .unowned(base: entry.start),
-            start: entry.start, count: entry.count)
+    private func segment(_ entry: RecyclableEntry) -> Segment {
+        guard let memory = entry.memory else { return Segment(unowned: UnsafeRawBufferPointer(entry.buffer)) }
+        return Segment(memory: memory.takeUnretainedValue(), start: entry.start, count: entry.count)
     }
 }

@@ -35,7 +35,7 @@ import Synchronization
 ///
 /// What else can be in the sequence: blocks that the program has from the same allocator (``adopt(_:)``), which are
 /// given back as its own are; and memory of others, which is not: kept alive for as long as it is here
-/// (``append(_:keeping:)``, ``append(_:)``), or only referred to (``append(referringTo:)``).
+/// (``push(_:)``, ``push(_:ownedBy:)``), or only referred to (``push(unowned:)``).
 ///
 /// Which buffers are given back can be told in two ways: ``mark()`` remembers a place, and ``recycle(from:)`` gives back
 /// what was added after it; ``setKept(_:at:)`` lets a buffer stay when the others go.

@@ -68,7 +68,7 @@ func checkRecyclableMemory() {
     }
     check("RecyclableMemory, shared and copied", ends: 1) {
         var memory = try makeMemory()
-        memory.append(UnsafeMutableRawBufferPointer(start: nil, count: 0), keeping: Witness())
+        memory.push(UnsafeRawBufferPointer(start: nil, count: 0), ownedBy: Witness())
         let share = memory.share()
         let copy = try share.copy()
         memory.recycleAll()
