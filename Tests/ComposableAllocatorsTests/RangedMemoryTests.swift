@@ -78,6 +78,12 @@ private func deallocate(from memory: inout RangedMemory, _ piece: UnsafeMutableR
             && offsets(memory.freePieces) == free && offsets(memory.usedPieces) == model.runs(used: true)
             && memory.largestFree == free.map(\.count).max() ?? 0
             && memory.freeAtEnd == (free.last?.upperBound == size ? free.last!.count : 0)
+            && memory.snapshot
+                == RangeSnapshot(
+                    size: size / model.granule,
+                    freeRanges: free.map { $0.lowerBound / model.granule..<$0.upperBound / model.granule })
+            && memory.statistics.usedRanges == model.runs(used: true).count
+            && memory.statistics.usedCount == memory.usedByteCount / model.granule
     }
 
     @Test(arguments: [(1, 0), (1, 3), (16, 0), (16, 5), (64, 64)])
@@ -100,7 +106,7 @@ private func deallocate(from memory: inout RangedMemory, _ piece: UnsafeMutableR
             UnsafeMutableRawBufferPointer(start: start + offset, count: count)
         }
 
-        for step in 0..<1200 {
+        for step in 0..<700 {
             let size = model.isUsed.count * granule
             switch below(20) {
             case 0...7:
@@ -179,6 +185,39 @@ private func deallocate(from memory: inout RangedMemory, _ piece: UnsafeMutableR
         }
         #expect(
             deallocate(from: &memory, part(256..<300)) && deallocate(from: &memory, part(400..<768)) && memory.isEmpty)
+    }
+
+    @Test func aSnapshotIsOfOffsets() throws {
+        let whole = UnsafeMutableRawBufferPointer.allocate(byteCount: 2048, alignment: 64)
+        defer { whole.deallocate() }
+        var first = try RangedMemory(UnsafeMutableRawBufferPointer(rebasing: whole[..<1000]), granule: 4)
+        _ = first.allocate(byteCount: 100)
+        let middle = try #require(allocate(from: &first, 200, 4))
+        _ = first.allocate(byteCount: 300, alignment: 4)
+        _ = first.deallocate(middle)
+        let snapshot = first.snapshot
+        #expect(snapshot == RangeSnapshot(size: 250, freeRanges: [25..<75, 150..<250]))
+        // In another buffer, which lies elsewhere.
+        var second = try RangedMemory(UnsafeMutableRawBufferPointer(rebasing: whole[1032..<2032]), granule: 4)
+        try second.restore(snapshot)
+        #expect(second.snapshot == snapshot && second.brokenInvariant() == nil && second.usedByteCount == 400)
+        let piece = try #require(allocate(from: &second, 200, 4))
+        #expect(piece.baseAddress == whole.baseAddress! + 1032 + 100)
+        // Of a shorter buffer: what is behind it is free, and joined.
+        for (shorter, free) in [
+            (RangeSnapshot(size: 100, freeRanges: [90..<100]), [90..<250]),
+            (RangeSnapshot(size: 100, freeRanges: [10..<90]), [10..<90, 100..<250]),
+        ] {
+            var third = try RangedMemory(UnsafeMutableRawBufferPointer(rebasing: whole[4..<1004]), granule: 4)
+            try third.restore(shorter)
+            #expect(third.snapshot.freeRanges == free && third.brokenInvariant() == nil)
+        }
+        for wrong in [RangeSnapshot(size: 251, freeRanges: []), RangeSnapshot(size: 250, freeRanges: [240..<251])] {
+            do throws(RangeSnapshotError) {
+                try second.restore(wrong)
+                Issue.record("a wrong snapshot is restored")
+            } catch { #expect(second.usedByteCount == 600 && second.brokenInvariant() == nil) }
+        }
     }
 
     @Test func piecesAreAlignedByAddress() throws {

@@ -5,7 +5,7 @@
 // ranges. Thread-safety: one owner, whose mutating calls exclude each other; so it may be sent to another thread.
 
 public import AllocatorCore
-import RangeAllocators
+public import RangeAllocators
 
 /// A range allocator over one buffer of yours, which hands out pieces of it and takes them back: a mapping, shared memory,
 /// the buffer of a device, a part of another allocator's block.
@@ -56,7 +56,9 @@ public struct RangedMemory: ~Copyable, @unchecked Sendable {
 
     /// What is still allocated is no longer; the memory goes back to its pool, if it is of one.
     deinit {
-        if let pool = space._withUnsafeGuaranteedRef({ $0.pool }) { pool.takeBack(space) } else { space.release() }
+        guard let pool = space._withUnsafeGuaranteedRef({ $0.pool }) else { return space.release() }
+        // L2: it lives while this memory does.
+        pool._withUnsafeGuaranteedRef { $0.takeBack(space) }
     }
 
     private func withSpace<Result>(_ body: (RangedSpace) -> Result) -> Result { space._withUnsafeGuaranteedRef(body) }
@@ -155,6 +157,21 @@ extension RangedMemory {
     /// What is allocated, in order of addresses; pieces that touch are one. O(n).
     public var usedPieces: [UnsafeMutableRawBufferPointer] {
         withSpace { $0.ranges.usedRanges.map($0.piece).filter { !$0.isEmpty } }
+    }
+
+    /// The account of the ranges, in granules. O(n).
+    public var statistics: RangeStatistics { withSpace { $0.statistics } }
+
+    /// What is free now, as a value that can be saved: offsets from the buffer's start, in granules. O(n).
+    ///
+    /// It says nothing about the buffer's contents: with a file or shared memory, it is the part that is not in there.
+    public var snapshot: RangeSnapshot { withSpace { $0.snapshot } }
+
+    /// Makes free what is free in a snapshot, and what lies behind it where the buffer has become longer; nothing else.
+    ///
+    /// - Throws: ``RangeSnapshotError``, also where the snapshot is of more granules; then nothing has changed.
+    public mutating func restore(_ snapshot: RangeSnapshot) throws(RangeSnapshotError) {
+        try space.takeUnretainedValue().restore(snapshot)
     }
 
     /// What is wrong with the records, or nil. Walks them all.

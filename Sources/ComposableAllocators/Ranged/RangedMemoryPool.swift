@@ -137,7 +137,7 @@ public final class RangedMemoryPool: @unchecked Sendable {
         let buffer = try upstream.allocate(byteCount: sizes[sizeClass], alignment: max(granule, mallocAlignment))
         let space = RangedSpace(
             UnsafeMutableRawBufferPointer(rebasing: buffer[..<sizes[sizeClass]]), granule: granule)
-        space.pool = self
+        space.pool = Unmanaged.passUnretained(self)
         space.sizeClass = sizeClass
         counts.made += 1
         enterLive(sizes[sizeClass])
@@ -158,6 +158,8 @@ public final class RangedMemoryPool: @unchecked Sendable {
             return $0.sizeClass
         }
         let byteCount = sizes[sizeClass]
+        // Once it is open, another thread may end the last memory, and with it the pool: nothing of it is used then.
+        let lock = lock
         lock.acquire()
         counts.liveMemories -= 1
         counts.liveBytes -= byteCount

@@ -26,7 +26,7 @@ final class RangedSpace {
     let lead: Int
 
     /// The pool that the buffer is of, its class there, and the next one that is kept.
-    @exclusivity(unchecked) unowned(unsafe) var pool: RangedMemoryPool?
+    @exclusivity(unchecked) var pool: Unmanaged<RangedMemoryPool>?
     @exclusivity(unchecked) var sizeClass = 0
     @exclusivity(unchecked) var next: Unmanaged<RangedSpace>?
 
@@ -87,6 +87,36 @@ final class RangedSpace {
         }
         guard byteCount <= self.byteCount, alignment <= Self.largestAlignment else { return nil }
         return ((byteCount + (1 << shift - 1)) >> shift, max(1, alignment >> shift))
+    }
+
+    // MARK: - Snapshots and the account, in granules of the buffer
+
+    var statistics: RangeStatistics {
+        var statistics = ranges.statistics
+        statistics.size -= lead
+        // What lies before the buffer is a used range, or a part of one that begins with the buffer.
+        if lead > 0, statistics.size == 0 || ranges.freeRanges.first?.lowerBound == lead { statistics.usedRanges -= 1 }
+        return statistics
+    }
+
+    var snapshot: RangeSnapshot {
+        RangeSnapshot(
+            size: byteCount >> shift,
+            freeRanges: ranges.freeRanges.map { $0.lowerBound - lead..<$0.upperBound - lead })
+    }
+
+    func restore(_ snapshot: RangeSnapshot) throws(RangeSnapshotError) {
+        try snapshot.validate()
+        let count = byteCount >> shift
+        guard snapshot.size <= count else { throw .outOfBounds(0..<snapshot.size, size: count) }
+        // M1: what lies before the buffer stays allocated.
+        var free = snapshot.freeRanges.map { $0.lowerBound + lead..<$0.upperBound + lead }
+        if snapshot.size < count {
+            var added = lead + snapshot.size..<lead + count
+            if free.last?.upperBound == added.lowerBound { added = free.removeLast().lowerBound..<added.upperBound }
+            free.append(added)
+        }
+        try ranges.restore(RangeSnapshot(size: ranges.size, freeRanges: free))
     }
 
     // MARK: - Changes

@@ -28,7 +28,8 @@ extension RecyclableMemory {
     @inlinable
     public mutating func recycle() {
         if isUniform {
-            recycleUniform(from: 0)
+            giveBackUniform(from: 0)
+            entryCount = 0
             totalBytes = 0
         } else {
             recycleMixed(from: 0)
@@ -58,7 +59,8 @@ extension RecyclableMemory {
         }
         if isUniform {
             for index in position..<count { totalBytes &-= records.unsafelyUnwrapped[index].count }
-            recycleUniform(from: position)
+            giveBackUniform(from: position)
+            entryCount = position
         } else {
             recycleMixed(from: position)
         }
@@ -70,16 +72,15 @@ extension RecyclableMemory {
         fatalError("RecyclableMemory: buffers before the mark, \(mark.position) then, were recycled since")
     }
 
-    /// I4. Gives back what is from a place on; `totalBytes` is the caller's affair.
+    /// Gives back what is from a place on, where all is uniform (I4). The entries are the caller's affair.
     @inlinable @inline(__always)
-    mutating func recycleUniform(from position: Int) {
+    func giveBackUniform(from position: Int) {
         guard let records else { return }
         var index = count
         while index > position {
             index &-= 1
             current.deallocate(records[index].start)
         }
-        entryCount = position
     }
 
     /// Gives back what is from a place on and not kept.
@@ -112,8 +113,7 @@ extension RecyclableMemory {
         }
     }
 
-    /// Gives everything back, for the end.
-    @usableFromInline
+    /// Gives up the sequence's claim on every entry.
     func settleAll() {
         guard let records else { return }
         for index in stride(from: count - 1, through: 0, by: -1) { settle(records[index]) }

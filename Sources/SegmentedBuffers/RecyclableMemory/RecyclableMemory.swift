@@ -79,7 +79,7 @@ public struct RecyclableMemory: ~Copyable {
 
     /// Gives all buffers back, those that are kept too.
     deinit {
-        settleAll()
+        if isUniform { giveBackUniform(from: 0) } else { settleAll() }
         if let records { SystemAllocator().deallocate(UnsafeMutableRawPointer(records)) }
     }
 
