@@ -2,7 +2,7 @@
 // a pool keeps for the next one: making a small one then costs no records.
 //
 // Not generic, so that its deinit runs in every build. Cost: that of RangeAllocator with first fit, O(log n) of the free
-// ranges. Thread-safety: one owner, whose mutating calls exclude each other; so it may be sent to another thread.
+// ranges. Thread-safety: none, not even for reading, since a search moves the cursor of the ranges' tree.
 
 public import AllocatorCore
 public import RangeAllocators
@@ -28,8 +28,9 @@ public import RangeAllocators
 /// It is no `Allocator`: one frees by the pointer alone, and here no sizes are recorded. `ScalableAllocator` is the one
 /// to use where an allocator is asked for, or where the memory may grow by more than one buffer.
 ///
-/// All calls but the lists are O(log n) of the free ranges. It can be sent to another thread and used by one at a time.
-public struct RangedMemory: ~Copyable, @unchecked Sendable {
+/// All calls but the lists are O(log n) of the free ranges. Not thread-safe, and not `Sendable`; it can be sent to
+/// another task as a whole (`sending`), whichever thread its pool is used by.
+public struct RangedMemory: ~Copyable {
     /// One reference is ours.
     private let space: Unmanaged<RangedSpace>
 
