@@ -9,6 +9,7 @@
 // much as the reference itself. Cost: a thread-local load, a comparison, and an addition in memory.
 
 public import CMallowShims
+import ComposableAllocators
 public import Synchronization
 
 @usableFromInline

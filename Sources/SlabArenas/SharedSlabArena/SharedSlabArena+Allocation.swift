@@ -2,6 +2,7 @@
 // arena may free something.
 
 public import AllocatorCore
+import ComposableAllocators
 
 extension SharedSlabArena: OwningAllocator, ResettableAllocator, ResizableAllocator, SizeReportingAllocator,
     MeasuredAllocator

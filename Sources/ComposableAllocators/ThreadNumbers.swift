@@ -1,4 +1,4 @@
-// A small number for each thread: which shard it allocates from, and which counters it writes.
+// A small number for each thread: which shard of a shared allocator it allocates from, and which counters it writes.
 //
 // N1. No two living threads have the same number. A number that is given again was given back by a thread that ended,
 //     under the lock, so that what that thread wrote is seen by the next.
@@ -6,12 +6,11 @@
 // Cost: a thread-local load; a lock when a thread asks for the first time and when it ends.
 
 import CMallowShims
-import ComposableAllocators
 
 /// The processors that the system has now.
-func processorCount() -> Int { max(sysconf(CInt(_SC_NPROCESSORS_ONLN)), 1) }
+package func processorCount() -> Int { max(sysconf(CInt(_SC_NPROCESSORS_ONLN)), 1) }
 
-final class ThreadNumbers: @unchecked Sendable {
+package final class ThreadNumbers: @unchecked Sendable {
     private static let shared = ThreadNumbers()
 
     private let lock = SharedLock()
@@ -27,7 +26,7 @@ final class ThreadNumbers: @unchecked Sendable {
     }
 
     /// The thread's number, from 1: a new one where it has none.
-    static func own() -> Int {
+    package static func own() -> Int {
         let number = mallow_thread_number()
         return number != 0 ? number : shared.take()
     }
