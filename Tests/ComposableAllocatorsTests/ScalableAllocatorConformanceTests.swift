@@ -18,4 +18,16 @@ import Testing
             try ScalableAllocator(source: .upstream(ScalableAllocator()))
         }
     }
+
+    @Test func blocksOfASharedMemory() throws {
+        let memory = try SharedBuddyMemory(capacity: 8 << 20, buddySize: 1 << 20, smallestBlock: 4096)
+        try checkAllocator(sequences: 4, maximumByteCount: 20000) {
+            try SharedBuddyMemory(capacity: 8 << 20, buddySize: 1 << 20, smallestBlock: 4096)
+        }
+        try checkAllocator(sequences: 4) {
+            try ScalableAllocator(initialSize: 4096, largestChild: 8192, source: .buddy(memory))
+        }
+        try memory.close()
+        #expect(memory.pool.statistics.buddies == 0)
+    }
 }

@@ -35,18 +35,9 @@ extension ScalableAllocator {
         }
         misuse("ScalableAllocator", pointer, "was freed already, or never was a block")
     }
+}
 
-    // MARK: - Parts
-
-    /// Frees a part of a block: its head, its tail, something in the middle, or all of it. What is left in front and
-    /// behind are blocks, to be freed by their own addresses; the contents stay.
-    ///
-    /// Whole granules of 16 bytes are freed: those that lie in the part altogether. One that the part covers partly
-    /// stays with the bytes in it that are not freed: with the block in front, or at the start of the block behind.
-    ///
-    /// - Parameter part: bytes of one live block. Anything else traps: memory that is free, and a part that reaches
-    ///   beyond its block.
-    /// - Returns: what was freed. The block behind it begins at its end, and it may be empty.
+extension ScalableAllocator: PartFreeingAllocator {
     @discardableResult
     public func deallocate(part: UnsafeMutableRawBufferPointer) -> UnsafeMutableRawBufferPointer {
         guard let start = part.baseAddress, part.count > 0 else {
@@ -84,13 +75,6 @@ extension ScalableAllocator {
         takeBack(start, start &+ UInt(bitPattern: count) &<< 4, of: child)
     }
 
-    /// Keeps the first bytes of a block and frees the rest.
-    ///
-    /// - Parameters:
-    ///   - pointer: the base address of a live block.
-    ///   - byteCount: how many bytes to keep; more than the block has traps. Rounded up to a multiple of 16, and at
-    ///     least 16: a block stays, which wants to be freed.
-    /// - Returns: the block that is left.
     @discardableResult
     public func freeRest(of pointer: UnsafeMutableRawPointer, keeping byteCount: Int) -> UnsafeMutableRawBufferPointer {
         guard byteCount >= 0 else { negativeByteCount("ScalableAllocator", byteCount) }

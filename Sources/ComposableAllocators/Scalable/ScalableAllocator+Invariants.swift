@@ -113,7 +113,7 @@ extension BlockBits {
     fileprivate func blocks(granules: Int) -> (blocks: [Range<Int>], broken: String?) {
         var blocks: [Range<Int>] = []
         var first: Int?
-        for granule in 0..<64 * Self.wordCount(granules) {
+        for granule in 0..<64 * Self.wordCount(granules) where starts[granule >> 6] | ends[granule >> 6] != 0 {
             let bit = Self.mask(granule)
             if starts[granule >> 6] & bit != 0 {
                 if first != nil || granule >= granules { return ([], "G1: a start in a block, at \(granule)") }

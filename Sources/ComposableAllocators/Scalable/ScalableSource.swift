@@ -13,7 +13,7 @@ public struct ScalableSource {
     /// Whether what is freed is used again.
     let recycles: Bool
 
-    private init(_ allocator: any Allocator, isOwn: Bool = false, recycles: Bool = true) {
+    init(_ allocator: any Allocator, isOwn: Bool = false, recycles: Bool = true) {
         self.allocator = allocator
         self.isOwn = isOwn
         self.recycles = recycles
@@ -30,9 +30,50 @@ public struct ScalableSource {
     /// Pages as a `PageAllocator` gives them, with its guards and huge pages.
     public static func pages(_ allocator: PageAllocator) -> ScalableSource { ScalableSource(allocator) }
 
+    /// Blocks of a shared memory, which the allocators of other threads use too: children change hands without a system
+    /// call. A request that is larger than a child is rounded up to a power of two.
+    public static func buddy(_ memory: SharedBuddyMemory) -> ScalableSource { ScalableSource(memory) }
+
     /// The system's malloc, without recycling: every request goes there, and every block goes back when all of it is
     /// freed. No memory is kept and no block's memory is used again by this allocator, so that what watches over malloc
     /// (the address sanitizer, valgrind) sees each block. For finding bugs, and for comparing: an allocation costs about
     /// ten times as much.
     public static var withoutRecycling: ScalableSource { ScalableSource(SystemAllocator(), recycles: false) }
+}
+
+/// Where a ``SharedScalableAllocator`` takes its memory from: what several threads can take from at once.
+public struct SharedScalableSource: Sendable {
+    enum Kind {
+        case allocator(any Allocator & Sendable)
+        case pages
+        case withoutRecycling
+    }
+
+    let kind: Kind
+
+    /// Another allocator, which is thread-safe.
+    public static func upstream(_ allocator: any Allocator & Sendable) -> SharedScalableSource {
+        SharedScalableSource(kind: .allocator(allocator))
+    }
+
+    /// Pages straight from the system, as ``ScalableSource/pages``.
+    public static var pages: SharedScalableSource { SharedScalableSource(kind: .pages) }
+
+    /// Blocks of a shared memory, as ``ScalableSource/buddy(_:)``.
+    public static func buddy(_ memory: SharedBuddyMemory) -> SharedScalableSource { .upstream(memory) }
+
+    /// The system's malloc, as ``ScalableSource/withoutRecycling``. There is one shard then.
+    public static var withoutRecycling: SharedScalableSource { SharedScalableSource(kind: .withoutRecycling) }
+
+    var recycles: Bool { if case .withoutRecycling = kind { false } else { true } }
+
+    /// A source for one shard, which is used under its lock.
+    func makeSource(shard: Int, map: ShardMap) -> ScalableSource {
+        switch kind {
+        case .allocator(let allocator): ScalableSource(ShardUpstream(allocator, shard: shard, map: map))
+        case .pages:
+            ScalableSource(ShardUpstream(PageAllocator(hugePages: .advise), shard: shard, map: map), isOwn: true)
+        case .withoutRecycling: .withoutRecycling
+        }
+    }
 }

@@ -1,8 +1,33 @@
-// Blocks that are filled as they are allocated, and are no larger than what came.
+// The capability to free a part of a block, and what follows from it.
 
 public import AllocatorCore
 internal import CMallowShims
 internal import SystemMemory
+
+/// Can free a part of a live block: ``ScalableAllocator`` and ``SharedScalableAllocator``.
+public protocol PartFreeingAllocator: Allocator {
+    /// Frees a part of a block: its head, its tail, something in the middle, or all of it. What is left in front and
+    /// behind are blocks, to be freed by their own addresses; the contents stay.
+    ///
+    /// Whole granules of 16 bytes are freed: those that lie in the part altogether. One that the part covers partly
+    /// stays with the bytes in it that are not freed: with the block in front, or at the start of the block behind.
+    ///
+    /// - Parameter part: bytes of one live block. Anything else traps: memory that is free, and a part that reaches
+    ///   beyond its block.
+    /// - Returns: what was freed: the block behind it, if one is left, begins at its end. Empty where nothing was.
+    @discardableResult
+    func deallocate(part: UnsafeMutableRawBufferPointer) -> UnsafeMutableRawBufferPointer
+
+    /// Keeps the first bytes of a block and frees the rest.
+    ///
+    /// - Parameters:
+    ///   - pointer: the base address of a live block.
+    ///   - byteCount: how many bytes to keep; more than the block has traps. Rounded up to a multiple of 16, and at
+    ///     least 16: a block stays, which wants to be freed.
+    /// - Returns: the block that is left.
+    @discardableResult
+    func freeRest(of pointer: UnsafeMutableRawPointer, keeping byteCount: Int) -> UnsafeMutableRawBufferPointer
+}
 
 /// Why a read into a fresh block failed. Nothing is allocated then.
 public enum ScalableReadError: Error, Equatable, Sendable {
@@ -16,13 +41,13 @@ public enum ScalableReadError: Error, Equatable, Sendable {
 extension ScalableReadError: CustomStringConvertible {
     public var description: String {
         switch self {
-        case .allocation(let error): "ScalableAllocator: a read found no memory: \(error)"
-        case .systemCall(let name, let errno): "ScalableAllocator: \(name) failed with errno \(errno)"
+        case .allocation(let error): "a read found no memory: \(error)"
+        case .systemCall(let name, let errno): "\(name) failed with errno \(errno)"
         }
     }
 }
 
-extension ScalableAllocator {
+extension PartFreeingAllocator {
     /// Allocates a block, fills it from a descriptor with one `readv`, and gives back what that left of it.
     ///
     /// - Parameters:
@@ -72,14 +97,14 @@ extension ScalableAllocator {
             throw error
         }
         guard count >= 0, count <= block.count else {
-            fatalError("ScalableAllocator: a read into \(block.count) bytes is said to have filled \(count)")
+            fatalError("PartFreeingAllocator: a read into \(block.count) bytes is said to have filled \(count)")
         }
         return keep(count, of: block)
     }
 
     /// A block that shows as many bytes as were asked for.
     private func readBlock(_ byteCount: Int) throws(ScalableReadError) -> UnsafeMutableRawBufferPointer {
-        guard byteCount > 0 else { fatalError("ScalableAllocator: a read of up to \(byteCount) bytes") }
+        guard byteCount > 0 else { fatalError("PartFreeingAllocator: a read of up to \(byteCount) bytes") }
         do throws(AllocationError) {
             let block = try allocate(byteCount: byteCount, alignment: 16)
             return UnsafeMutableRawBufferPointer(rebasing: block[..<byteCount])
