@@ -17,7 +17,7 @@ struct BlockBits: BitwiseCopyable {
     @usableFromInline let starts: UnsafeMutablePointer<UInt64>
     @usableFromInline let ends: UnsafeMutablePointer<UInt64>
 
-    /// - Parameter words: zeroed, and enough for both bitmaps.
+    /// - Parameter words: enough for both bitmaps and `spareWords` behind them.
     init(words: UnsafeMutablePointer<UInt64>, granules: Int) {
         starts = words
         ends = words + Self.wordCount(granules)
@@ -28,6 +28,9 @@ struct BlockBits: BitwiseCopyable {
 
     @inlinable @inline(__always)
     static func mask(_ granule: Int) -> UInt64 { 1 &<< UInt64(truncatingIfNeeded: granule) }
+
+    /// Makes all bits 0, and the words behind them.
+    func clear(granules: Int) { starts.update(repeating: 0, count: 2 * Self.wordCount(granules) + Self.spareWords) }
 
     /// Enters a block: `first...last`.
     @inlinable @inline(__always)

@@ -139,6 +139,7 @@ extension ScalableAllocator {
             lent = child
             return child.pointee.base
         }
+        settleHole()
         let count = Int(bitPattern: size &>> 4)
         func place() -> UInt? {
             free.find(count: count, alignment: Int(bitPattern: alignment &>> 4)).map { UInt(bitPattern: $0) &<< 4 }

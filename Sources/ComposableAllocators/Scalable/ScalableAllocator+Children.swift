@@ -93,7 +93,7 @@ extension ScalableAllocator {
     func placeAlone(size: UInt, alignment: UInt) -> UInt? {
         guard let child = makeAlone(size: size, alignment: alignment) else { return nil }
         let (base, end) = (child.pointee.base, child.pointee.end)
-        enter(base, granules: Int(bitPattern: size &>> 4), in: child)
+        child.pointee.used = Int(bitPattern: size &>> 4)
         if source.recycles, base &+ size < end { insertFree(base &+ size, end) }
         return base
     }
@@ -144,6 +144,7 @@ extension ScalableAllocator {
     private func releaseEmpty(_ child: Child) {
         if openChild == child { closeOpenRange() }
         if source.recycles {
+            settleHole()
             let taken = free.allocate(
                 Int(bitPattern: child.pointee.base &>> 4), Int(bitPattern: child.pointee.end &>> 4))
             guard taken else {
@@ -157,16 +158,9 @@ extension ScalableAllocator {
     @inline(never)
     func becameEmpty(_ child: Child) {
         if child.pointee.isAlone { return releaseEmpty(child) }
+        // The next round begins where this one did, in memory that is in the caches.
+        if openChild == child, cursor != child.pointee.base { closeOpenRange() }
         child.pointee.high = 0
-        if openChild == child {
-            if cursor == child.pointee.base {
-                openStart = cursor
-                child.pointee.high = Int(bitPattern: (limit &- openBase) &>> 4)
-            } else {
-                // The next round begins where this one did, in memory that is in the caches.
-                closeOpenRange()
-            }
-        }
         list(child)
         if empty.count > 1 { dropEmpties() }
     }

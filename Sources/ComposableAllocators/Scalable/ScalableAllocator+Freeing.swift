@@ -9,6 +9,13 @@ extension ScalableAllocator {
         beginEvent()
         let (child, first, last) = block(at: address)
         let count = last &- first &+ 1
+        if child.pointee.isBare {
+            if count == child.pointee.granules {
+                account.remove(byteCount: count &<< 4)
+                return release(child)
+            }
+            child.writeBits()
+        }
         child.pointee.bits.remove(first, last)
         account.remove(byteCount: count &<< 4)
         takeBack(address, address &+ UInt(bitPattern: count) &<< 4, of: child)
@@ -20,7 +27,8 @@ extension ScalableAllocator {
         guard let child = child(of: address) else { noBlock(address) }
         let offset = address &- child.pointee.base
         let first = Int(bitPattern: offset &>> 4)
-        guard offset & 15 == 0, child.pointee.bits.isStart(first) else { noBlock(address) }
+        if child.pointee.isBare, offset == 0, child.pointee.used > 0 { return (child, 0, child.pointee.used &- 1) }
+        guard offset & 15 == 0, !child.pointee.isBare, child.pointee.bits.isStart(first) else { noBlock(address) }
         return (child, first, child.pointee.bits.last(of: first))
     }
 
@@ -30,6 +38,7 @@ extension ScalableAllocator {
         guard let child = child(of: address) else {
             misuse("ScalableAllocator", pointer, "is not of this allocator, or was freed and given back already")
         }
+        if child.pointee.isBare { child.writeBits() }
         if child.pointee.bits.block(containing: Int(bitPattern: (address &- child.pointee.base) &>> 4)) != nil {
             misuse("ScalableAllocator", pointer, "points inside a block")
         }
@@ -48,6 +57,7 @@ extension ScalableAllocator: PartFreeingAllocator {
         guard let child = child(of: address) else {
             misuse("ScalableAllocator", start, "is not of this allocator: no part of a block begins there")
         }
+        if child.pointee.isBare { child.writeBits() }
         let base = child.pointee.base
         let end = address &+ UInt(bitPattern: part.count)
         guard let (first, last) = child.pointee.bits.block(containing: Int(bitPattern: (address &- base) &>> 4)) else {
@@ -68,6 +78,7 @@ extension ScalableAllocator: PartFreeingAllocator {
     /// Frees `lower...upper` of the block `first...last`.
     private func free(_ lower: Int, _ upper: Int, from first: Int, _ last: Int, of child: Child) {
         let count = upper &- lower &+ 1
+        if child.pointee.isBare { child.writeBits() }
         let blocks = child.pointee.bits.cut(lower, upper, from: first, last)
         account.remove(byteCount: count &<< 4)
         account.freedBlocks &-= blocks
@@ -137,6 +148,7 @@ extension ScalableAllocator: ResizableAllocator {
         guard source.recycles, end <= child.pointee.end,
             take(address &+ UInt(bitPattern: old) &<< 4, end, of: child)
         else { return nil }
+        if child.pointee.isBare { child.writeBits() }
         _ = child.pointee.bits.cut(last, last, from: first, last)
         child.pointee.bits.remove(first, max(last &- 1, first))
         enter(address, granules: count, in: child)
@@ -154,6 +166,7 @@ extension ScalableAllocator: ResizableAllocator {
             }
             closeOpenRange()
         }
+        settleHole()
         // Where a block begins nothing is free, and elsewhere a free range begins: it is found by its end.
         if child.pointee.bits.isStart(Int(bitPattern: (lower &- child.pointee.base) &>> 4)) { return false }
         return free.allocate(Int(bitPattern: lower &>> 4), Int(bitPattern: upper &>> 4))
@@ -205,8 +218,9 @@ extension ScalableAllocator: ResettableAllocator {
     private func recycleAll() {
         beginEvent()
         account.removeAll()
+        closeOpenRange()
+        (holeLower, holeUpper) = (0, 0)
         free.removeAll()
-        forgetOpenRange()
         recent = nil
         var needed = 0
         var alone: [Child] = []

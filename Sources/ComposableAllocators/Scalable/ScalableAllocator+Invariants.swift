@@ -44,15 +44,20 @@ extension ScalableAllocator {
             UInt(bitPattern: $0.lowerBound) &<< 4..<UInt(bitPattern: $0.upperBound) &<< 4
         }
         if cursor < limit { ranges.append(cursor..<limit) }
+        if holeLower < holeUpper { ranges.append(holeLower..<holeUpper) }
         ranges.sort { $0.lowerBound < $1.lowerBound }
         var next = ranges[...]
         var blocks = last == 0 ? 0 : 1
         for child in children {
+            if child.pointee.isBare { child.writeBits() }
             let record = child.pointee
             let (found, broken) = record.bits.blocks(granules: record.granules)
             if let broken { return broken }
             if found.reduce(0, { $0 + $1.count }) != record.used { return "S4: used is \(record.used)" }
-            if let end = found.last?.upperBound, end > record.high { return "a block ends beyond \(record.high)" }
+            let high = child == openChild ? max(record.high, Int(cursor - record.base) >> 4) : record.high
+            if let end = found.last?.upperBound, end > high, !record.isAlone {
+                return "a block ends beyond \(record.high)"
+            }
             blocks += found.count
             var live = found.map { record.base + UInt($0.lowerBound) &<< 4..<record.base + UInt($0.upperBound) &<< 4 }
             if child == openChild {

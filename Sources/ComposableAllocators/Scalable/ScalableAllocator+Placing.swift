@@ -4,8 +4,8 @@ import AllocatorCore
 import RangeAllocators
 
 extension ScalableAllocator {
-    /// The most that is opened at once, in granules: 32 KiB.
-    private static var openGranules: Int { 2048 }
+    /// What a range to be opened has, if there is one, in granules: 64 KiB, else 16 KiB.
+    private static var openGranules: (Int, Int) { (4096, 1024) }
 
     /// Sizes up to this are cut from open ranges: 8 KiB.
     private static var largestCut: UInt { 8 << 10 }
@@ -33,6 +33,7 @@ extension ScalableAllocator {
             return placeAlone(size: size, alignment: alignment)
         }
         if account.allocatedBytes >= empty.windowEnd { endWindow() }
+        settleHole()
         if alignment == 16, size <= Self.largestCut {
             closeOpenRange()
             if open(size: size) { return cutLast(size: size) }
@@ -61,36 +62,26 @@ extension ScalableAllocator {
 
     /// Opens a range that has room. There is none open.
     private func open(size: UInt) -> Bool {
-        let count = Int(bitPattern: size &>> 4)
-        var most = Self.openGranules
-        // Powers of two, so that none of a bin's ranges is too small: nothing is searched.
-        while most > count {
-            if let lower = free.allocate(count: most, alignment: 1) {
-                open(lower, lower &+ most)
-                return true
-            }
-            most &>>= 2
-        }
-        guard let lower = free.allocate(count: count, alignment: 1) else { return false }
-        open(lower, lower &+ count)
-        return true
-    }
-
-    /// Opens a range that was just taken out of `free`.
-    private func open(_ lower: Int, _ upper: Int) {
-        let start = UInt(bitPattern: lower) &<< 4
+        let (much, enough) = Self.openGranules
+        guard
+            let range = free.allocateRange(holding: much) ?? free.allocateRange(holding: enough)
+                ?? free.allocateRange(holding: Int(bitPattern: size &>> 4))
+        else { return false }
+        let start = UInt(bitPattern: range.lowerBound) &<< 4
         let child = knownChild(start)
+        if child.pointee.isBare { child.writeBits() }
         openChild = child
         openBase = child.pointee.base
         openStart = start
         cursor = start
-        limit = UInt(bitPattern: upper) &<< 4
-        child.pointee.high = max(child.pointee.high, Int(bitPattern: (limit &- openBase) &>> 4))
+        limit = UInt(bitPattern: range.upperBound) &<< 4
+        return true
     }
 
     /// Frees the rest of the open range: then there is none. The last block is entered.
     func closeOpenRange() {
-        guard openChild != nil else { return }
+        guard let child = openChild else { return }
+        child.pointee.high = max(child.pointee.high, Int(bitPattern: (cursor &- openBase) &>> 4))
         if cursor < limit { insertFree(cursor, limit) }
         forgetOpenRange()
     }
@@ -114,6 +105,7 @@ extension ScalableAllocator {
     /// Enters a block whose granules are neither free nor open.
     func enter(_ address: UInt, granules count: Int, in child: Child) {
         let first = Int(bitPattern: (address &- child.pointee.base) &>> 4)
+        if child.pointee.isBare { child.writeBits() }
         child.pointee.bits.insert(first, first &+ count &- 1)
         child.pointee.high = max(child.pointee.high, first &+ count)
         if child.pointee.used == 0 { unlist(child) }
@@ -129,6 +121,14 @@ extension ScalableAllocator {
         }
     }
 
+    /// Puts the hole where what is free is.
+    @inline(__always)
+    func settleHole() {
+        guard holeUpper != 0 else { return }
+        insertFree(holeLower, holeUpper)
+        (holeLower, holeUpper) = (0, 0)
+    }
+
     /// Takes back granules of a child that no bit marks any more.
     @inline(__always)
     func takeBack(_ lower: UInt, _ upper: UInt, of child: Child) {
@@ -136,9 +136,17 @@ extension ScalableAllocator {
         if source.recycles {
             if upper == cursor {
                 cursor = lower
-                if lower < openStart { openStart = lower }
+                if lower == holeUpper { (cursor, holeLower, holeUpper) = (holeLower, 0, 0) }
+                if cursor < openStart { openStart = cursor }
             } else {
-                insertFree(lower, upper)
+                if lower == holeUpper {
+                    holeUpper = upper
+                } else if upper == holeLower {
+                    holeLower = lower
+                } else {
+                    settleHole()
+                    (holeLower, holeUpper) = (lower, upper)
+                }
                 if lower >= openStart, lower < cursor { openStart = upper }
             }
         }

@@ -44,6 +44,7 @@ extension ScalableAllocator: MeasuredAllocator {
         enterLast()
         var children: [ScalableChild] = []
         tree.visit { child in
+            if child.pointee.isBare { child.writeBits() }
             children.append(
                 ScalableChild(
                     address: child.pointee.base, byteCount: child.pointee.heldByteCount,
@@ -75,6 +76,7 @@ extension ScalableAllocator: MeasuredAllocator {
         beginEvent()
         let held = heldBytes
         closeOpenRange()
+        settleHole()
         dropAllEmpties()
         empty.droppedBytes = 0
         empty.spareBytes = 0

@@ -8,8 +8,9 @@
 //                          └─────────────────────┴── `free`: ranges of address / 16 ─────────────────┘
 //                                                                            └── open ──┘
 //
-// S1. Each granule (16 bytes) of a child is live, open, or in `free`: exactly one of them. Where nothing is recycled,
-//     what is not live is in none.
+// S1. Each granule (16 bytes) of a child is live, open, in the hole, or in `free`: exactly one of them. The hole is what
+//     was freed last; a block that is freed beside it joins it there. Where nothing is recycled, what is not live is in
+//     none of them.
 // S2. `bits` of a child mark its live blocks, but for `last`: the block that was cut from the open range last and ends
 //     at the cursor, or 0. It is entered when the next one is, or when anything else happens: a block that is freed
 //     before that changes no bit.
@@ -19,10 +20,11 @@
 // S5. Children of which nothing is marked are listed, but for those alone, which are given back; `emptyBytes` is the sum
 //     of what the source gave for them.
 //
-// Where a request goes: behind the cursor. Where the open range has no room, the rest of it is freed and another opened:
-// up to 32 KiB of a free range of that size, or else of a quarter of it and so on. So the hot case is an addition, blocks
-// that are allocated together lie together, and a hole that is smaller is filled when no larger one is left, before a
-// child is made. A request of more than 8 KiB is placed in `free` directly, which is near to best fit.
+// Where a request goes: behind the cursor. Where the open range has no room, the rest of it is freed and another opened,
+// a whole free range: of 64 KiB and more, or else of 16 KiB, or else one that has room, each time of the smallest bin that
+// has one. So the hot case is an addition, blocks that are allocated together lie together, and what is smaller is used
+// when nothing larger is left, before a child is made. A request of more than 8 KiB that the open range has no room for
+// is placed in `free` directly, which is near to best fit.
 //
 // Hysteresis (ScalableAllocator+Children.swift): of empty children the largest stays. If children that were given back
 // are made anew soon after, that many more stay from then on, until a while passes in which they were not needed.
@@ -85,6 +87,9 @@ public final class ScalableAllocator {
     @exclusivity(unchecked) @usableFromInline var openBase: UInt = 0
     @exclusivity(unchecked) @usableFromInline var openChild: Child?
     @exclusivity(unchecked) var openStart: UInt = 0
+    /// What was freed last, or 0 twice. S1.
+    @exclusivity(unchecked) var holeLower: UInt = 0
+    @exclusivity(unchecked) var holeUpper: UInt = 0
     @exclusivity(unchecked) @usableFromInline var account = BlockAccount()
     /// Counts what takes borrowed memory away beside allocations.
     @exclusivity(unchecked) @usableFromInline var events = 0

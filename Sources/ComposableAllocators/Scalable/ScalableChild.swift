@@ -23,6 +23,8 @@ struct ChildRecord {
     var high = 0
     /// A request of its own made it, because it is too large for a child or nothing is recycled.
     let isAlone: Bool
+    /// Its bits are not written yet: the first `used` granules are one block, and there is no other. See `writeBits`.
+    var isBare: Bool
     /// On the list of empty children.
     var isListed = false
     var previousEmpty: Child?
@@ -53,20 +55,29 @@ struct ChildRecord {
         let words = BlockBits.wordCount(granules)
         let bitsOffset = MemoryLayout<ChildRecord>.stride
         let byteCount = bitsOffset + 8 * (2 * words + BlockBits.spareWords)
-        guard let memory = calloc(1, byteCount) else { return nil }
+        // Most children alone are freed as a whole, and their bits never written.
+        guard let memory = isAlone ? malloc(byteCount) : calloc(1, byteCount) else { return nil }
         let child = memory.bindMemory(to: ChildRecord.self, capacity: 1)
         child.initialize(
             to: ChildRecord(
                 base: base, end: end,
                 bits: BlockBits(
                     words: (memory + bitsOffset).bindMemory(to: UInt64.self, capacity: 2 * words), granules: granules),
-                isAlone: isAlone, heldByteCount: block.count, recordByteCount: byteCount,
+                isAlone: isAlone, isBare: isAlone, heldByteCount: block.count, recordByteCount: byteCount,
                 priority: priority(base)))
         return child
     }
 }
 
 extension Child {
+    /// Writes the bits of a child that has none.
+    @inline(never)
+    func writeBits() {
+        pointee.bits.clear(granules: pointee.granules)
+        if pointee.used > 0 { pointee.bits.insert(0, pointee.used &- 1) }
+        pointee.isBare = false
+    }
+
     /// Frees the record.
     func free() { CMallowShims.free(self) }
 }

@@ -154,6 +154,15 @@ public struct SegregatedFit: RangeStrategy, ~Copyable {
         return lower
     }
 
+    /// Takes a whole free range that has room for `count` (at least 1), or nil: for a caller who cuts it up himself.
+    package mutating func allocateRange(holding count: Int) -> Range<Int>? {
+        let node = node(count: count, alignment: 1)
+        if node == RangeNodes.none { return nil }
+        if node != Self.wilderness { return takeOut(node) }
+        defer { (wildLower, wildUpper) = (.min, .min) }
+        return wildLower..<wildUpper
+    }
+
     /// Takes a part out of the wilderness, which keeps what is behind it.
     @inline(__always)
     private mutating func cutWilderness(_ lower: Int, _ upper: Int) {
