@@ -117,7 +117,7 @@ private func + (_ stride: StrideTo<Int>, _ more: [Int]) -> [Int] { Array(stride)
                 let byteCount = below(setting.largest)
                 var memory = try allocator.borrow(byteCount: byteCount, alignment: 1 << below(8))
                 // What is borrowed is nobody's: writing it changes no block.
-                memory.withUnsafeMutableBytes { $0.initializeMemory(as: UInt8.self, repeating: 0xff) }
+                memory.withUnsafeMutableBytes { _ = $0.initializeMemory(as: UInt8.self, repeating: 0xff) }
             } else if choice == 98 {
                 allocator.trim()
                 #expect(recycles || allocator.heldByteCount == allocator.usedByteCount + allocator.freeByteCount)

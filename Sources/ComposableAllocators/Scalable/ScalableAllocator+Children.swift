@@ -172,7 +172,7 @@ extension ScalableAllocator {
     /// A block is entered in a child that nothing was marked in.
     @usableFromInline @inline(never)
     func unlist(_ child: Child) {
-        if child.pointee.isListed { empty.remove(child) }
+        empty.remove(child)
     }
 
     /// Gives empty children back, the smallest first, until those beside the largest are within `spareBytes`.
@@ -190,6 +190,7 @@ extension ScalableAllocator {
     }
 
     private func drop(_ child: Child) {
+        if openChild == child { closeOpenRange() }
         empty.remove(child)
         empty.droppedBytes += child.pointee.heldByteCount
         releaseEmpty(child)

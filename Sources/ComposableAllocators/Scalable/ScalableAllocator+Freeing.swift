@@ -206,7 +206,6 @@ extension ScalableAllocator: ResettableAllocator {
             let first = Int(bitPattern: (openStart &- openBase) &>> 4)
             child.pointee.bits.removeAll(from: first, before: Int(bitPattern: (cursor &- openBase) &>> 4))
             child.pointee.used = 0
-            list(child)
             cursor = openStart
             last = 0
             return

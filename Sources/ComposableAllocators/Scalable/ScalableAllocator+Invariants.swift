@@ -103,7 +103,8 @@ extension ScalableAllocator {
         for child in children where child != lent {
             let record = child.pointee
             let isEmpty = record.used == 0 && !record.isAlone
-            if record.isListed != isEmpty || record.isListed != listed.contains(record.base) {
+            let mayBeLeftOut = child == openChild && isEmpty
+            if record.isListed != isEmpty && !mayBeLeftOut || record.isListed != listed.contains(record.base) {
                 return "S5: the child at \(record.base) is listed or is not"
             }
             let holdsLast = last != 0 && child == openChild

@@ -83,10 +83,7 @@ extension ScalableAllocator {
         guard let child = openChild else { return }
         child.pointee.high = max(child.pointee.high, Int(bitPattern: (cursor &- openBase) &>> 4))
         if cursor < limit { insertFree(cursor, limit) }
-        forgetOpenRange()
-    }
-
-    func forgetOpenRange() {
+        if child.pointee.used == 0, !child.pointee.isAlone { list(child) }
         openChild = nil
         (openBase, openStart, cursor, limit, last) = (0, 0, 0, 0, 0)
     }
@@ -108,7 +105,7 @@ extension ScalableAllocator {
         if child.pointee.isBare { child.writeBits() }
         child.pointee.bits.insert(first, first &+ count &- 1)
         child.pointee.high = max(child.pointee.high, first &+ count)
-        if child.pointee.used == 0 { unlist(child) }
+        if child.pointee.isListed { unlist(child) }
         child.pointee.used &+= count
     }
 

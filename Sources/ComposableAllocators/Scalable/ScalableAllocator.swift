@@ -17,8 +17,8 @@
 // S3. The open range, from the cursor to the limit, is of `openChild`. All between `openStart` and the cursor is live.
 //     Without an open range all of these are 0 or nil.
 // S4. A child's `used` is what its bits mark. `free` never joins ranges of two children: the last granule is never free.
-// S5. Children of which nothing is marked are listed, but for those alone, which are given back; `emptyBytes` is the sum
-//     of what the source gave for them.
+// S5. Children of which nothing is marked are listed in `empty`, but for those alone, which are given back, and for the
+//     open one, which may be listed or not.
 //
 // Where a request goes: behind the cursor. Where the open range has no room, the rest of it is freed and another opened,
 // a whole free range: of 64 KiB and more, or else of 16 KiB, or else one that has room, each time of the smallest bin that
@@ -197,7 +197,7 @@ extension ScalableAllocator: Allocator {
         let first = Int(bitPattern: (last &- openBase) &>> 4)
         let end = Int(bitPattern: (cursor &- openBase) &>> 4)
         child.pointee.bits.insert(first, end &- 1)
-        if child.pointee.used == 0 { unlist(child) }
+        if child.pointee.isListed { unlist(child) }
         child.pointee.used &+= end &- first
         last = 0
     }

@@ -26,7 +26,7 @@ struct ChildRecord {
     /// Its bits are not written yet: the first `used` granules are one block, and there is no other. See `writeBits`.
     var isBare: Bool
     /// On the list of empty children.
-    var isListed = false
+    @usableFromInline var isListed = false
     var previousEmpty: Child?
     var nextEmpty: Child?
     /// What the source gave.
