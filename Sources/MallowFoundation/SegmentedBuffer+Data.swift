@@ -1,4 +1,69 @@
+// Segments to and from Foundation's Data, without copying. Empty where the package trait `Foundation` is off.
+//
+// Cost: an allocation a segment. Thread-safety: none; a Data that shares a segment gives it back on the thread that
+// drops it last.
+
 #if Foundation
     public import Foundation
     public import Mallow
+
+    extension Segment {
+        /// The bytes of a `Data`, which is kept instead of copied; fewer than 64 are copied.
+        ///
+        /// Changing the data copies it, as ever.
+        ///
+        /// - Complexity: O(1), one allocation.
+        public init(_ data: Data) {
+            if data.count < 64 {
+                self = data.withUnsafeBytes { Segment(copying: $0) }
+            } else {
+                // A Data of more than a few bytes has them in an object, which stays as it is for as long as two share
+                // it: that one and the copy that is kept.
+                let bytes = data.withUnsafeBytes { $0 }
+                self.init(bytes, keeping: data)
+            }
+        }
+    }
+
+    extension SegmentedBuffer {
+        /// Makes a buffer of the bytes of a `Data`, without copying: see `Segment.init(_:)`.
+        public init(_ data: Data) {
+            self.init()
+            push(data)
+        }
+
+        /// Puts the bytes of a `Data` at the end, without copying: see `Segment.init(_:)`.
+        public mutating func push(_ data: Data) { push(Segment(data)) }
+    }
+
+    extension Data {
+        /// Copies the bytes of a buffer. O(bytes).
+        public init(copying buffer: SegmentedBuffer) {
+            self.init(count: buffer.count)
+            withUnsafeMutableBytes { _ = buffer.copyBytes(to: $0) }
+        }
+
+        /// The bytes of a segment, whose memory is kept until the last such data is gone, on whatever thread.
+        ///
+        /// To be read: what is written to it in place is seen by all who share the segment.
+        ///
+        /// - Complexity: O(1), two allocations; Foundation copies a few bytes instead.
+        public init(sharing segment: Segment) {
+            let bytes = segment.unsafeBytes
+            guard let start = bytes.baseAddress, bytes.count > 0 else {
+                self.init()
+                return
+            }
+            let kept = KeptSegment(segment)
+            self.init(
+                bytesNoCopy: UnsafeMutableRawPointer(mutating: start), count: bytes.count,
+                deallocator: .custom { _, _ in withExtendedLifetime(kept) {} })
+        }
+    }
+
+    /// A segment that is only dropped, on the thread that drops it last: its owner's promise.
+    private final class KeptSegment: @unchecked Sendable {
+        let segment: Segment
+        init(_ segment: Segment) { self.segment = segment }
+    }
 #endif

@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# Builds the adapters' checks with both traits on and runs them.
+set -euo pipefail
+cd "$(dirname "$0")"
+swift=${SWIFT:-swift}
+
+"$swift" build --quiet --product adapters
+"$("$swift" build --show-bin-path)/adapters"
