@@ -109,7 +109,7 @@ extension SegmentedBuffer {
         var rest = count
         if ownRoom > 0 {
             let part = min(rest, ownRoom)
-            last!.byteCount += part
+            lastCount += part
             byteCount += part
             rest -= part
         }

@@ -56,8 +56,8 @@ extension SegmentedBuffer {
     @inlinable @inline(__always)
     public mutating func append(_ byte: UInt8) {
         if room() == 0 { pushRoom(Segment(capacity: grown(1, 0))) }
-        (last.unsafelyUnwrapped.start + last.unsafelyUnwrapped.byteCount).storeBytes(of: byte, as: UInt8.self)
-        last!.byteCount &+= 1
+        (lastStart + lastCount).storeBytes(of: byte, as: UInt8.self)
+        lastCount &+= 1
         byteCount &+= 1
     }
 
@@ -91,8 +91,8 @@ extension SegmentedBuffer {
     public mutating func append<Failure: Error>(
         capacity: Int, initializingWith body: (UnsafeMutableRawBufferPointer) throws(Failure) -> Int
     ) throws(Failure) {
-        let isInPlace = capacity <= room() && last != nil
-        var segment = isInPlace ? last.unsafelyUnwrapped : Segment(capacity: grown(capacity, 0))
+        let isInPlace = capacity <= room() && lastMemory != nil
+        var segment = isInPlace ? self.segment(at: segmentCount - 1) : Segment(capacity: grown(capacity, 0))
         let room = segment.roomBehind
         let count = try body(
             UnsafeMutableRawBufferPointer(start: segment.start + segment.byteCount, count: room))
@@ -111,24 +111,27 @@ extension SegmentedBuffer {
     /// The bytes behind the last segment that may be filled (S2).
     @inlinable @inline(__always)
     mutating func room() -> Int {
-        if last == nil { return 0 }
-        let room = last!.roomBehind
-        return room > 0 && last!.isUniquelyOwned() ? room : 0
+        // Not bound to a name, which would be an owner.
+        if lastMemory == nil { return 0 }
+        let room = lastMemory.unsafelyUnwrapped.extent.limit - (lastStart + lastCount)
+        return room > 0 && isKnownUniquelyReferenced(&lastMemory) ? room : 0
     }
 
     /// Copies bytes into the room, of which there is enough.
     @inlinable @inline(__always)
     mutating func fill(from source: UnsafeRawPointer, _ count: Int) {
-        (last.unsafelyUnwrapped.start + last.unsafelyUnwrapped.byteCount).copyMemory(from: source, byteCount: count)
-        last!.byteCount &+= count
+        (lastStart + lastCount).copyMemory(from: source, byteCount: count)
+        lastCount &+= count
         byteCount &+= count
     }
 
     /// Makes a segment the last one, of which some bytes at most are there. B1 holds again when some are.
     @inlinable @inline(__always)
     mutating func pushRoom(_ segment: Segment) {
-        if let old = last.take() { front.append(old) }
-        last = segment
+        if lastMemory != nil { moveLastToList() }
+        lastMemory = segment.memory
+        lastStart = segment.start
+        lastCount = segment.byteCount
     }
 
     /// For how many bytes a new segment has room.
@@ -192,8 +195,15 @@ extension SegmentedBuffer {
             segment.byteCount += bytes.count
             return true
         }
-        if last == nil { return false }
-        let isDone = first < front.count ? filled(&front[first]!) : filled(&last!)
+        if lastMemory == nil { return false }
+        let isDone: Bool
+        if first < front.count {
+            isDone = filled(&front[first]!)
+        } else {
+            var segment = takeLast()
+            isDone = filled(&segment)
+            last = segment
+        }
         if isDone { byteCount += bytes.count }
         return isDone
     }

@@ -92,7 +92,7 @@ extension SegmentedBuffer {
     @inlinable @inline(__always)
     func copyOut(_ offset: Int, _ destination: UnsafeMutableRawPointer, _ count: Int) {
         if first == front.count {
-            destination.copyMemory(from: last.unsafelyUnwrapped.start + offset, byteCount: count)
+            destination.copyMemory(from: lastStart + offset, byteCount: count)
         } else {
             copyOutOfList(offset, destination, count)
         }
@@ -132,7 +132,10 @@ extension SegmentedBuffer {
             return true
         }
         let place = first + index
-        return place < front.count ? written(&front[place]!) : written(&last!)
+        if place < front.count { return written(&front[place]!) }
+        var segment = takeLast()
+        defer { last = segment }
+        return written(&segment)
     }
 }
 

@@ -24,8 +24,10 @@ extension SegmentedBuffer {
     public mutating func push(_ segment: Segment) {
         if segment.byteCount == 0 { return }
         byteCount += segment.byteCount
-        if let old = last.take() { front.append(old) }
-        last = segment
+        if lastMemory != nil { moveLastToList() }
+        lastMemory = segment.memory
+        lastStart = segment.start
+        lastCount = segment.byteCount
     }
 
     /// Puts segments at the end, in their order.
@@ -64,7 +66,7 @@ extension SegmentedBuffer {
     @inlinable
     public mutating func append(_ other: SegmentedBuffer) {
         guard let otherLast = other.last else { return }
-        if last == nil {
+        if lastMemory == nil {
             self = other
             return
         }
@@ -77,7 +79,7 @@ extension SegmentedBuffer {
     public mutating func prepend(_ segment: Segment) {
         if segment.byteCount == 0 { return }
         byteCount += segment.byteCount
-        if last == nil {
+        if lastMemory == nil {
             last = segment
             return
         }
@@ -90,7 +92,7 @@ extension SegmentedBuffer {
     @inlinable
     public mutating func prepend(_ other: SegmentedBuffer) {
         guard let otherLast = other.last else { return }
-        if last == nil {
+        if lastMemory == nil {
             self = other
             return
         }

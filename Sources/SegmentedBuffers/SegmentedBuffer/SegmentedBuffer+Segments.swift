@@ -49,7 +49,7 @@ extension SegmentedBuffer {
         if segment.byteCount > 0 {
             if isLast { last = segment } else { front[first + index] = segment }
         } else if isLast {
-            last = nil
+            lastMemory = nil
             settleLast()
         } else {
             front.remove(at: first + index)
@@ -65,7 +65,7 @@ extension SegmentedBuffer {
     @inlinable
     public mutating func isUniquelyOwned(segment index: Int) -> Bool {
         let place = first + self.place(of: index)
-        return place < front.count ? front[place]!.isUniquelyOwned() : last!.isUniquelyOwned()
+        return place < front.count ? front[place]!.isUniquelyOwned() : isKnownUniquelyReferenced(&lastMemory)
     }
 
     /// The bytes of a segment, for as long as the buffer is there and is not changed. Traps where there is none. O(1).
@@ -124,7 +124,7 @@ extension SegmentedBuffer {
     /// B2, where the last segment was taken away: the one before it is the last.
     @inlinable
     mutating func settleLast() {
-        if last == nil, first < front.count { last = front.removeLast() }
+        if lastMemory == nil, first < front.count { last = front.removeLast() }
         if first == front.count, first > 0 {
             front.removeAll(keepingCapacity: true)
             first = 0

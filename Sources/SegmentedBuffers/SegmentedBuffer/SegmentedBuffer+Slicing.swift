@@ -12,6 +12,13 @@ extension SegmentedBuffer {
         check(range)
         var part = SegmentedBuffer()
         if range.isEmpty { return part }
+        if first == front.count {
+            part.lastMemory = lastMemory
+            part.lastStart = lastStart + range.lowerBound
+            part.lastCount = range.count
+            part.byteCount = range.count
+            return part
+        }
         var (index, offset) = locate(range.lowerBound)
         var missing = range.count
         while true {
@@ -89,11 +96,11 @@ extension SegmentedBuffer {
         }
         if first > 0 { reclaim() }
         if missing == 0 { return }
-        if missing < last.unsafelyUnwrapped.byteCount {
-            last!.start += missing
-            last!.byteCount &-= missing
+        if missing < lastCount {
+            lastStart += missing
+            lastCount &-= missing
         } else {
-            var dropped = last.take().unsafelyUnwrapped
+            var dropped = takeLast()
             recycle(&dropped)
         }
     }
@@ -108,13 +115,13 @@ extension SegmentedBuffer {
         byteCount &-= count
         var missing = count
         while missing > 0 {
-            let size = last.unsafelyUnwrapped.byteCount
+            let size = lastCount
             if missing < size {
-                last!.byteCount &-= missing
+                lastCount &-= missing
                 return
             }
             missing &-= size
-            var dropped = last.take().unsafelyUnwrapped
+            var dropped = takeLast()
             settleLast()
             recycle(&dropped)
         }
@@ -132,7 +139,7 @@ extension SegmentedBuffer {
     public mutating func reset(keepingCapacity: Bool = false) {
         front.removeAll(keepingCapacity: keepingCapacity)
         first = 0
-        last = nil
+        lastMemory = nil
         byteCount = 0
     }
 

@@ -5,7 +5,7 @@
 //                         ↑ first
 //
 // B1. No segment in the list is empty; `byteCount` is the sum of their counts.
-// B2. The segments are `front[first...]`, of which none is nil, and then `last`, which is nil in an empty buffer alone.
+// B2. The segments are `front[first...]`, of which none is nil, and then the last, which there is but in an empty buffer.
 //     Those before `first` are gone, and nil; their place is reclaimed when they are more than the others, so that
 //     taking from the front is O(1), amortised.
 // B3. What two buffers share does not change (S2): a copy of a buffer has the bytes that it had.
@@ -25,7 +25,10 @@
 public struct SegmentedBuffer {
     @usableFromInline var front: ContiguousArray<Segment?>
     @usableFromInline var first: Int
-    @usableFromInline var last: Segment?
+    // The last segment, as what it is made of: an optional one in one piece would be dropped through a witness table.
+    @usableFromInline var lastMemory: SegmentMemory?
+    @usableFromInline var lastStart: UnsafeMutableRawPointer
+    @usableFromInline var lastCount: Int
     @usableFromInline var byteCount: Int
 
     /// Makes an empty buffer. O(1), without an allocation.
@@ -33,7 +36,9 @@ public struct SegmentedBuffer {
     public init() {
         front = []
         first = 0
-        last = nil
+        lastMemory = nil
+        lastStart = UnsafeMutableRawPointer(bitPattern: 16).unsafelyUnwrapped
+        lastCount = 0
         byteCount = 0
     }
 
@@ -47,13 +52,43 @@ public struct SegmentedBuffer {
 
     /// The number of segments. O(1).
     @inlinable @inline(__always)
-    public var segmentCount: Int { last == nil ? 0 : front.count &- first &+ 1 }
+    public var segmentCount: Int { lastMemory == nil ? 0 : front.count &- first &+ 1 }
+
+    /// The last segment; nil in an empty buffer. Getting it adds an owner. O(1).
+    @inlinable
+    var last: Segment? {
+        @inline(__always)
+        get {
+            guard let lastMemory else { return nil }
+            return Segment(memory: lastMemory, start: lastStart, count: lastCount)
+        }
+        @inline(__always)
+        set {
+            lastMemory = newValue?.memory
+            if let newValue { (lastStart, lastCount) = (newValue.start, newValue.byteCount) }
+        }
+    }
+
+    /// Takes the last segment out, of which there is one: B2 is to be restored.
+    @inlinable @inline(__always)
+    mutating func takeLast() -> Segment {
+        Segment(memory: lastMemory.take().unsafelyUnwrapped, start: lastStart, count: lastCount)
+    }
+
+    /// Puts the last segment, of which there is one, at the end of the list, to make place for another.
+    @inlinable @inline(__always)
+    mutating func moveLastToList() {
+        // A list rarely stays at one.
+        if front.capacity == 0 { front.reserveCapacity(6) }
+        front.append(takeLast())
+    }
 
     /// A segment by its place in the list, which must be one. O(1).
     @inlinable @inline(__always)
     func segment(at index: Int) -> Segment {
         let place = first &+ index
-        return place < front.count ? front[place].unsafelyUnwrapped : last.unsafelyUnwrapped
+        if place < front.count { return front[place].unsafelyUnwrapped }
+        return Segment(memory: lastMemory.unsafelyUnwrapped, start: lastStart, count: lastCount)
     }
 
     /// Where the bytes of a segment are, without becoming an owner of it. O(1).
@@ -61,13 +96,13 @@ public struct SegmentedBuffer {
     func bytes(ofSegment index: Int) -> UnsafeRawBufferPointer {
         let place = first &+ index
         if place < front.count { return front[place].unsafelyUnwrapped.unsafeBytes }
-        return last.unsafelyUnwrapped.unsafeBytes
+        return UnsafeRawBufferPointer(start: lastStart, count: lastCount)
     }
 
     /// Where the first segment begins and how many bytes it has; of an empty buffer, none. O(1).
     @inlinable @inline(__always)
     var firstBytes: UnsafeRawBufferPointer {
-        last == nil ? UnsafeRawBufferPointer(start: nil, count: 0) : bytes(ofSegment: 0)
+        lastMemory == nil ? UnsafeRawBufferPointer(start: nil, count: 0) : bytes(ofSegment: 0)
     }
 
     @usableFromInline @inline(never)
@@ -85,7 +120,7 @@ public struct SegmentedBuffer {
         for place in front.indices where (front[place] == nil) != (place < first) {
             return "B2: the segment at \(place), with the first at \(first)"
         }
-        if last == nil, first < front.count || byteCount != 0 { return "B2: an empty buffer has bytes" }
+        if lastMemory == nil, first < front.count || byteCount != 0 { return "B2: an empty buffer has bytes" }
         var sum = 0
         for index in 0..<segmentCount {
             let segment = segment(at: index)
