@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What `make test` runs after the library and the tool are built: formatting and layers, the heap and the allocators under
-# both sanitizers, the allocators in release, a client package in debug and release, the examples, what `make install`
-# leaves, then all tests, whose summary comes last.
+# both sanitizers, the allocators in release, a client package in debug and release, one with the adapters, the examples,
+# what `make install` leaves, then all tests, whose summary comes last.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 swift=${SWIFT:-swift}
@@ -20,6 +20,7 @@ grep 'Test run with' "$log"
 rm -f "$log"
 
 Tests/ClientPackage/run.sh
+Tests/AdaptersPackage/run.sh
 Scripts/examples.sh
 
 # What `make install` leaves works: a C++ program that never says malloc, by pkg-config.
