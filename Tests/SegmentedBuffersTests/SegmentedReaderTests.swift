@@ -88,6 +88,21 @@ import Testing
         #expect(try reader.readString(0).isEmpty)
     }
 
+    @Test(arguments: [1, 3, 100])
+    func fieldsOfAFixedSize(size: Int) throws {
+        var reader = SegmentedReader(segmented(Array("a b  \0\0\0\0é\0x\0".utf8) + [0xC3, 0], by: size))
+        #expect(throws: SegmentedReadError.endOfData(needed: 17, available: 16)) {
+            try reader.readString(byteCount: 17)
+        }
+        #expect(try reader.readString(byteCount: 5, padding: 32) == "a b")
+        #expect(try reader.readString(byteCount: 4).isEmpty)
+        #expect(try reader.readString(byteCount: 5) == "é\0x")
+        #expect(throws: SegmentedReadError.malformedUTF8) { try reader.readString(byteCount: 2) }
+        #expect(reader.remaining == 2)
+        #expect(try reader.readString(byteCount: 0).isEmpty)
+        #expect(throws: SegmentedReadError.outOfRange(-3)) { try reader.readString(byteCount: -3) }
+    }
+
     @Test func readersDoNotDependOnEachOtherNorOnTheBuffer() throws {
         var buffer = segmented(digits, by: 4)
         var first = SegmentedReader(buffer)

@@ -27,6 +27,21 @@ extension SegmentedReader {
         return string
     }
 
+    /// Reads a string out of a field of a fixed size, which is filled up behind it.
+    ///
+    /// - Parameters:
+    ///   - byteCount: the size of the field.
+    ///   - padding: an ASCII character or 0; those at the end of the field are not part of the string.
+    /// - Throws: as ``readString(_:)``. O(byteCount).
+    public mutating func readString(byteCount: Int, padding: UInt8 = 0) throws(SegmentedReadError) -> String {
+        let field = try peekBytes(byteCount)
+        let count = field.lastIndex { $0 != padding }.map { $0 + 1 } ?? 0
+        let string = field.withUnsafeBytes { Self.validated(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
+        guard let string else { throw .malformedUTF8 }
+        try skip(byteCount)
+        return string
+    }
+
     private static func validated(_ bytes: UnsafeRawBufferPointer) -> String? {
         String(validating: bytes.assumingMemoryBound(to: UInt8.self), as: UTF8.self)
     }

@@ -22,10 +22,9 @@
 /// segments end.
 ///
 /// Use it to parse what came in pieces, as protocols and files do, without putting the pieces together first. It has
-/// its own copy of the list of segments, which it shares the memory of: it stays valid, and reads the same bytes,
-/// whatever is pushed onto the buffer, cut from it or replaced in it later (but what is *written* into shared memory is
-/// seen). Several readers over one buffer are independent of each other. A copy of a reader is a reader at the same
-/// position, so `let mark = reader` … `reader = mark` goes back to where it was.
+/// its own copy of the list of segments, and owns them: it stays valid, and reads the same bytes, whatever is pushed onto
+/// the buffer, cut from it or replaced in it later. Several readers over one buffer are independent of each other. A copy
+/// of a reader is a reader at the same position, so `let mark = reader` … `reader = mark` goes back to where it was.
 ///
 /// Where a whole value is asked for and the data ends, or is not what was asked for, it throws a ``SegmentedReadError``
 /// and has not moved. No input makes it trap; counts and positions may come out of the data unchecked.
