@@ -1,9 +1,13 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// One thread serves everything. Checks that two threads don't change one variable at once would cost each packet some
-// calls of the Swift runtime.
-let unchecked: [SwiftSetting] = [.unsafeFlags(["-enforce-exclusivity=unchecked"])]
+let settings: [SwiftSetting] = [
+    // One thread serves everything. Checks that two threads don't change one variable at once would cost each packet some
+    // calls of the Swift runtime.
+    .unsafeFlags(["-enforce-exclusivity=unchecked"]),
+    // The relay and the parser are generic over the buffers: the server's module compiles them anew for each kind.
+    .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release)),
+]
 
 let package = Package(
     name: "StreamServer",
@@ -20,7 +24,7 @@ let package = Package(
         // MPEG-TS: bytes in, packets and tables out. Knows no socket and no subscriber.
         .target(
             name: "TransportStream", dependencies: [.product(name: "Mallow", package: "mallow")],
-            swiftSettings: unchecked),
+            swiftSettings: settings),
         // Who gets which packets, over three kinds of buffers. Knows no socket.
         .target(
             name: "StreamRelay",
@@ -28,14 +32,14 @@ let package = Package(
                 "TransportStream", .product(name: "Mallow", package: "mallow"),
                 .product(name: "NIOCore", package: "swift-nio"),
             ],
-            swiftSettings: unchecked),
+            swiftSettings: settings),
         .executableTarget(
             name: "StreamServer",
             dependencies: [
                 "CLinuxEvents", "StreamRelay", "TransportStream",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
-            swiftSettings: unchecked),
+            swiftSettings: settings),
         // Streams that the tests make themselves.
         .target(name: "StreamTestKit", dependencies: ["TransportStream"], path: "Tests/StreamTestKit"),
         .testTarget(

@@ -36,10 +36,12 @@ public final class ArrayMemory: StreamMemory {
             outcome = readOnce(descriptor, buffer.baseAddress, count, &initialized)
         }
         guard case .bytes(let byteCount) = outcome else { return outcome }
-        bytes.append(byteCount * 2 < count ? [UInt8](unsafeUninitializedCapacity: byteCount) { buffer, initialized in
-            _ = buffer.initialize(from: array)
-            initialized = byteCount
-        }[...] : array[...])
+        bytes.append(
+            byteCount * 2 < count
+                ? [UInt8](unsafeUninitializedCapacity: byteCount) { buffer, initialized in
+                    _ = buffer.initialize(from: array)
+                    initialized = byteCount
+                }[...] : array[...])
         return outcome
     }
 

@@ -21,7 +21,9 @@ extension ByteBuffer: BytePart {
     }
 
     // The bytes belong to an object, which each copy holds.
-    public var stableBytes: UnsafeRawBufferPointer { withUnsafeReadableBytesWithStorageManagement { bytes, _ in bytes } }
+    public var stableBytes: UnsafeRawBufferPointer {
+        withUnsafeReadableBytesWithStorageManagement { bytes, _ in bytes }
+    }
 }
 
 /// Memory as `ByteBuffer`s.

@@ -85,7 +85,8 @@ public enum Handshake: Equatable, Sendable {
             if field.hasPrefix("transfer-encoding:"), field.hasSuffix("chunked") { isChunked = true }
             if field.hasPrefix("expect:"), field.hasSuffix("100-continue") { expectsContinue = true }
         }
-        return received > longestHead ? .malformed("the request's head is longer than \(longestHead) bytes") : .needsMore
+        return received > longestHead
+            ? .malformed("the request's head is longer than \(longestHead) bytes") : .needsMore
     }
 }
 

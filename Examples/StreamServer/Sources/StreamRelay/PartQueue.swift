@@ -75,7 +75,8 @@ public struct PartQueue<Part: BytePart>: StreamBytes {
                 var used = 0
                 for part in parts.prefix(64) {
                     let bytes = part.stableBytes
-                    vectors[used] = iovec(iov_base: UnsafeMutableRawPointer(mutating: bytes.baseAddress), iov_len: bytes.count)
+                    vectors[used] = iovec(
+                        iov_base: UnsafeMutableRawPointer(mutating: bytes.baseAddress), iov_len: bytes.count)
                     used += 1
                 }
                 return withExtendedLifetime(parts) { writev(descriptor, vectors.baseAddress, Int32(used)) }

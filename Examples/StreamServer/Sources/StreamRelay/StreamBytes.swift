@@ -1,7 +1,7 @@
-// The layer of buffers: what the relay and the server ask of the memory that packets are in. There are three, so that they can
+// The layer of buffers: what the relay and the server ask of the memory that packets are in. There are four, so that they can
 // be compared in the same server: SegmentedBuffer in memory of a ScalableAllocator (SegmentedMemory.swift), parts that are
-// [UInt8] (ArrayMemory.swift), and parts that are ByteBuffers (ByteBufferMemory.swift). None of them copies on the way: all
-// share what was read among the queues.
+// slices of [UInt8] (ArrayMemory.swift) or ByteBuffers (ByteBufferMemory.swift), and one [UInt8] for each queue
+// (CopyingMemory.swift). Only the last copies on the way; the others share what was read among the queues.
 
 public import TransportStream
 
@@ -12,7 +12,7 @@ public protocol StreamBytes {
     /// No bytes.
     init()
     var count: Int { get }
-    /// Puts bytes to the end, sharing their memory.
+    /// Puts bytes to the end, sharing their memory where that can be.
     mutating func append(_ more: Self)
     /// Some of the bytes, sharing their memory.
     func slice(_ range: Range<Int>) -> Self

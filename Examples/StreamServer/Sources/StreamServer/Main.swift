@@ -11,7 +11,8 @@ extension BufferKind: ExpressibleByArgument {}
 struct Main: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "StreamServer",
-        abstract: "Receives MPEG transport streams and forwards them to subscribers, out of memory that all of them share.")
+        abstract:
+            "Receives MPEG transport streams and forwards them to subscribers, out of memory that all of them share.")
 
     @Option(name: .shortAndLong, help: "TCP port to listen on; 0 for any that is free.")
     var port = 8554
@@ -33,7 +34,7 @@ struct Main: ParsableCommand {
     var connections = 1024
     @Option(help: "The stream's name where a publisher sends packets without a word.")
     var unnamed = "live"
-    @Option(help: "What the packets lie in: mallow, array or bytebuffer. The others are there to be compared.")
+    @Option(help: "What the packets lie in: mallow, array, bytebuffer or copies. The others are there to be compared.")
     var buffers = BufferKind.mallow
     @Flag(name: .shortAndLong, help: "Say on standard error what is listened on.")
     var verbose = false
@@ -71,7 +72,8 @@ struct Main: ParsableCommand {
             guard let count = byteCount(text), range.contains(count) else {
                 throw OptionError(
                     description:
-                        "--\(name) \(text): a size such as 65536, 64k or 8m, from \(range.lowerBound) to \(range.upperBound)")
+                        "--\(name) \(text): a size such as 65536, 64k or 8m, from \(range.lowerBound) to \(range.upperBound)"
+                )
             }
             return count
         }
@@ -95,6 +97,7 @@ struct Main: ParsableCommand {
         case .mallow: try serve(options, SegmentedMemory())
         case .array: try serve(options, ArrayMemory())
         case .bytebuffer: try serve(options, ByteBufferMemory(largestRead: options.readSize))
+        case .copies: try serve(options, CopyingMemory(largestRead: options.readSize))
         }
     }
 

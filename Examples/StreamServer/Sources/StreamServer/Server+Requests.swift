@@ -96,7 +96,8 @@ extension Server {
 
     private func head(_ type: String, byteCount: Int?) -> String {
         let length = byteCount.map { "Content-Length: \($0)\r\n" } ?? ""
-        return "HTTP/1.1 200 OK\r\nContent-Type: \(type)\r\n\(length)Cache-Control: no-store\r\nConnection: close\r\n\r\n"
+        return
+            "HTTP/1.1 200 OK\r\nContent-Type: \(type)\r\n\(length)Cache-Control: no-store\r\nConnection: close\r\n\r\n"
     }
 
     /// Lines of a name and a number.

@@ -17,7 +17,7 @@ struct ServerOptions: Sendable {
 
 /// The buffers that the packets are in.
 enum BufferKind: String, CaseIterable, Sendable {
-    case mallow, array, bytebuffer
+    case mallow, array, bytebuffer, copies
 }
 
 /// A wrong option: one line.

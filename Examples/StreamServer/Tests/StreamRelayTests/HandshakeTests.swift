@@ -91,7 +91,10 @@ struct ChunkedBodyTests {
 
     @Test("Sizes that are none, and ends that are not where they should be")
     func malformed() {
-        for text in ["x", "\r\n", ";\r\n", "-1\r\n", "123456789\r\n", "1\r\nab", "3\r\nabcd", "1" + String(repeating: " ", count: 2000)] {
+        for text in [
+            "x", "\r\n", ";\r\n", "-1\r\n", "123456789\r\n", "1\r\nab", "3\r\nabcd",
+            "1" + String(repeating: " ", count: 2000),
+        ] {
             var decoder = ChunkedBody()
             #expect(throws: ChunkedBody.Fault.malformedChunk) {
                 _ = try decoder.unwrap(SegmentedBuffer(copying: text.utf8))

@@ -1,10 +1,10 @@
-// The three kinds of buffers, each of which every test of the relay runs on.
+// The kinds of buffers, each of which every test of the relay runs on.
 
 import StreamRelay
 import StreamTestKit
 import Testing
 
-enum MemoryKind: CaseIterable { case segments, arrays, byteBuffers }
+enum MemoryKind: CaseIterable { case segments, arrays, byteBuffers, copies }
 
 /// Runs a test on one kind of buffers; at the end, nothing may be left in them.
 func withMemory(_ kind: MemoryKind, _ body: (any StreamMemory) throws -> Void) throws {
@@ -13,6 +13,7 @@ func withMemory(_ kind: MemoryKind, _ body: (any StreamMemory) throws -> Void) t
         case .segments: try SegmentedMemory()
         case .arrays: ArrayMemory()
         case .byteBuffers: ByteBufferMemory(largestRead: 1 << 16)
+        case .copies: CopyingMemory(largestRead: 1 << 16)
         }
     try body(memory)
     #expect(memory.liveByteCount ?? 0 == 0)

@@ -30,7 +30,9 @@ struct RelayTests {
             var received = [[UInt8]](repeating: [], count: 3)
             for cut in randomCuts(of: movie.bytes.count, using: &numbers) {
                 try stream.receive(memory.copy(Array(movie.bytes[cut])))
-                for index in 0..<3 { received[index] += subscribers[index].take(Int.random(in: 0...400, using: &numbers)) }
+                for index in 0..<3 {
+                    received[index] += subscribers[index].take(Int.random(in: 0...400, using: &numbers))
+                }
             }
             relay.end(stream)
             for index in 0..<3 {
@@ -118,7 +120,8 @@ struct RelayTests {
             let end = (movie.keyframes[2] + 5000) / packetSize * packetSize
             #expect(fastBytes == Array(movie.bytes[..<end]))
             let missing = movie.bytes.count - end
-            #expect(slowBytes == movie.bytes[..<(3 * packetSize)] + self.stream(from: movie.keyframes[2]).dropLast(missing))
+            #expect(
+                slowBytes == movie.bytes[..<(3 * packetSize)] + self.stream(from: movie.keyframes[2]).dropLast(missing))
             for subscriber in [slow, fast] { relay.remove(subscriber, from: stream) }
         }
         try withMemory(kind) { try run($0) }

@@ -25,7 +25,8 @@ struct KeyframeTests {
             accessPoints(type: type, StreamMaker.pes([0, 0, 1, 0x09, 0, 0, 0, 0, 1, code, 0x80, 1, 2])).points
         }
         // H.264: IDR slice, parameter set; not a slice, not a delimiter.
-        #expect(points(0x1B, 0x65) == 1 && points(0x1B, 0x67) == 1 && points(0x1B, 0x41) == 0 && points(0x1B, 0x06) == 0)
+        #expect(
+            points(0x1B, 0x65) == 1 && points(0x1B, 0x67) == 1 && points(0x1B, 0x41) == 0 && points(0x1B, 0x06) == 0)
         // H.265: types 16 to 21 and 33.
         #expect(points(0x24, 19 << 1) == 1 && points(0x24, 33 << 1) == 1 && points(0x24, 1 << 1) == 0)
         // MPEG-2: sequence header; not a picture.

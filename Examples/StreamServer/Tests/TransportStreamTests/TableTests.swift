@@ -35,7 +35,10 @@ struct TableTests {
         // Another table on the map's PID, before it; and both in one packet.
         maker.addSections(
             pid: 0x1001,
-            [StreamMaker.section(tableID: 0xFC, body: [1, 2, 3]), StreamMaker.map([(0x1B, 0x200), (0x0F, 0x201)], program: 2)])
+            [
+                StreamMaker.section(tableID: 0xFC, body: [1, 2, 3]),
+                StreamMaker.map([(0x1B, 0x200), (0x0F, 0x201)], program: 2),
+            ])
         let parser = streams(maker).parser
         #expect(
             parser.programStreams == [
@@ -102,7 +105,9 @@ struct TableTests {
             let parser = streams(maker).parser
             #expect(parser.counters.malformed == 1 && parser.counters.tableChanges == 0)
         }
-        for body in [[0xE1, 0, 0xF0, 9], [0xE1, 0, 0xF0, 0, 0x1B, 0xE1], [0xE1, 0, 0xF0, 0, 0x1B, 0xE1, 0, 0xF0, 4, 1]] {
+        for body in [
+            [0xE1, 0, 0xF0, 9], [0xE1, 0, 0xF0, 0, 0x1B, 0xE1], [0xE1, 0, 0xF0, 0, 0x1B, 0xE1, 0, 0xF0, 4, 1],
+        ] {
             var maker = StreamMaker()
             maker.addSections(pid: 0, [StreamMaker.associations([(1, 0x1000)])])
             maker.addSections(pid: 0x1000, [StreamMaker.section(tableID: 2, body: body.map { UInt8($0) })])

@@ -37,7 +37,9 @@ struct TransportParserTests {
             let length = Int.random(in: 1...1000, using: &numbers)
             switch Int.random(in: 0..<4, using: &numbers) {
             case 0: bytes.removeSubrange(place..<place + length)
-            case 1: bytes.insert(contentsOf: (0..<length).map { _ in UInt8.random(in: 0...255, using: &numbers) }, at: place)
+            case 1:
+                bytes.insert(
+                    contentsOf: (0..<length).map { _ in UInt8.random(in: 0...255, using: &numbers) }, at: place)
             case 2: bytes.replaceSubrange(place..<place + length, with: repeatElement(syncByte, count: length))
             default: bytes[place - place % packetSize] ^= UInt8.random(in: 1...255, using: &numbers)
             }
@@ -70,7 +72,9 @@ struct TransportParserTests {
         var parser = TransportParser()
         var reader = makeReader(Array(bytes.prefix(376)))
         #expect(parser.next(&reader) == .needsMore && reader.position == 0)
-        #expect(parser.next(&reader, atEnd: true) == .packet(TransportPacket(header: firstHeader(bytes), table: .associations)))
+        #expect(
+            parser.next(&reader, atEnd: true)
+                == .packet(TransportPacket(header: firstHeader(bytes), table: .associations)))
     }
 
     @Test("Garbage is counted until packets come")

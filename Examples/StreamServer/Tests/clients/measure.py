@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The same server on three kinds of buffers, in turn: the server's CPU seconds, its peak resident memory, and the time.
+"""The same server on each kind of buffers, in turn: the server's CPU seconds, its peak resident memory, and the time.
 
     Tests/clients/measure.py STREAM.ts SERVER [--rounds 5] [--subscribers 8] [--megabytes 400] [--quick]
 
@@ -19,7 +19,7 @@ import time
 
 from wire import Server
 
-KINDS = ["mallow", "array", "bytebuffer"]
+KINDS = ["mallow", "array", "bytebuffer", "copies"]
 PIECE = 7 * 188
 
 
