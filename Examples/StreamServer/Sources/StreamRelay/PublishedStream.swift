@@ -19,6 +19,8 @@ public final class PublishedStream<Bytes: StreamBytes> {
     public private(set) var hasPublisher = false
     /// What was received since the publisher came.
     public private(set) var receivedCount = 0
+    /// The most that ever waited for a subscriber, after it was sent what it took.
+    public private(set) var longestQueue = 0
     private let limits: RelayLimits
     private var parser = TransportParser()
     private var pending = Bytes()
@@ -158,6 +160,7 @@ public final class PublishedStream<Bytes: StreamBytes> {
     /// - Returns: those that are to be disconnected.
     public func enforceLimit() -> [Subscriber<Bytes>] {
         var dropped: [Subscriber<Bytes>] = []
+        for subscriber in subscribers { longestQueue = max(longestQueue, subscriber.queue.count) }
         for subscriber in subscribers where subscriber.queue.count > limits.queue {
             switch limits.slow {
             case .skip: if subscriber.state == .running { subscriber.skipAhead() }

@@ -14,6 +14,7 @@ public final class Relay<Memory: StreamMemory> {
     private var endedSentCount = 0
     private var endedSkips = 0
     private var endedMissedCount = 0
+    private var endedLongestQueue = 0
 
     public init(memory: Memory, limits: RelayLimits) {
         self.memory = memory
@@ -61,7 +62,9 @@ public final class Relay<Memory: StreamMemory> {
     }
 
     private func removeIfUnused(_ stream: Stream) {
-        if stream.isUnused { streams[stream.name] = nil }
+        guard stream.isUnused else { return }
+        endedLongestQueue = max(endedLongestQueue, stream.longestQueue)
+        streams[stream.name] = nil
     }
 
     /// What there is and was, as lines of a name and a number.
@@ -79,7 +82,7 @@ public final class Relay<Memory: StreamMemory> {
             ("received_bytes", received),
             ("sent_bytes", subscribers.reduce(endedSentCount) { $0 + $1.sentCount }),
             ("queued_bytes", subscribers.reduce(0) { $0 + $1.queue.count }),
-            ("longest_queue_bytes", subscribers.map(\.queue.count).max() ?? 0),
+            ("longest_queue_bytes", live.reduce(endedLongestQueue) { max($0, $1.longestQueue) }),
             ("group_bytes", live.reduce(0) { $0 + $1.groupCount }),
             ("skips", subscribers.reduce(endedSkips) { $0 + $1.skips }),
             ("missed_bytes", subscribers.reduce(endedMissedCount) { $0 + $1.missedCount }),

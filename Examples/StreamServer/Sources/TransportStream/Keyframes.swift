@@ -1,5 +1,5 @@
 // Whether a keyframe begins in a packet that does not say so itself. Most multiplexers set the random access flag; for
-// those that don't, the beginning of the PES packet tells, where the codec is known:
+// those that never do, the beginning of the PES packet tells, where the codec is known:
 //
 //     PES packet   00 00 01  stream id:8  length:16  flags:16  header length:8  header  video …
 //     video        … 00 00 01  start code:8 …                 (H.264 and H.265: the start code is a NAL unit's header)

@@ -22,6 +22,8 @@ public struct TransportParser {
     @usableFromInline var streams: ContiguousArray<StreamState>
     @usableFromInline var tables: TableState
     @usableFromInline var payload: [UInt8]
+    /// Whether the multiplexer marks keyframes: then what it does not mark is none.
+    @usableFromInline var marksKeyframes: Bool
 
     /// What is known of a PID.
     @usableFromInline
@@ -43,6 +45,7 @@ public struct TransportParser {
         streams[KnownPID.associations].role = .associations
         tables = TableState()
         payload = []
+        marksKeyframes = false
     }
 
     /// The streams of all programs, by the maps seen.
@@ -145,7 +148,8 @@ public struct TransportParser {
             guard header.startsUnit else { return TransportPacket(header: header) }
             seen.unitStarts &+= 1
             var isAccessPoint = hasRandomAccess || tables.accessKind == .audio
-            if !isAccessPoint, !header.isScrambled {
+            if hasRandomAccess { marksKeyframes = true }
+            if !isAccessPoint, !marksKeyframes, !header.isScrambled {
                 isAccessPoint = try startsKeyframe(&inside, payloadCount, tables.accessKind)
             }
             if isAccessPoint { seen.accessPoints &+= 1 }
@@ -196,5 +200,6 @@ public struct TransportParser {
         // Tables are tables, whatever a map says.
         for pid in tables.mapPIDs { streams[pid].role = .programMap }
         streams[KnownPID.associations].role = .associations
+        marksKeyframes = false
     }
 }

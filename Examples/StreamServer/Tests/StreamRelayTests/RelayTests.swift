@@ -107,6 +107,7 @@ struct RelayTests {
             var slowBytes = slow.take(500)
             try publish(1000..<place)
             #expect(slow.state == .waiting && slow.skips == 1)
+            #expect(stream.longestQueue == place / packetSize * packetSize - 500)
             // 500 bytes are two packets and a part of the third.
             #expect(slow.queue.count == 3 * packetSize - 500)
             #expect(slow.missedCount == place / packetSize * packetSize - 3 * packetSize)

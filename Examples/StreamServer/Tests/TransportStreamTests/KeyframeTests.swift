@@ -45,6 +45,21 @@ struct KeyframeTests {
         #expect(accessPoints(type: 0x1B, key) == (1, 0) && accessPoints(type: 0x1B, key, isScrambled: true) == (0, 0))
     }
 
+    @Test("Where the multiplexer marks keyframes, others are none, until the tables change")
+    func marked() {
+        let key = StreamMaker.pes([0, 0, 1, 0x65])
+        var maker = StreamMaker()
+        maker.addTables()
+        maker.addUnit(pid: StreamMaker.videoPID, key)
+        maker.addUnit(pid: StreamMaker.videoPID, key, flags: 0x40)
+        maker.addUnit(pid: StreamMaker.videoPID, key)
+        #expect(ParsedStream(maker.bytes).accessPoints == [2 * packetSize, 3 * packetSize])
+        maker.addSections(
+            pid: StreamMaker.mapPID, [StreamMaker.map([(0x1B, StreamMaker.videoPID)], version: 1)])
+        maker.addUnit(pid: StreamMaker.videoPID, key)
+        #expect(ParsedStream(maker.bytes).accessPoints.count == 3)
+    }
+
     @Test("Without video, a decoder can start with any unit of audio")
     func audio() {
         #expect(accessPoints(type: 0x0F, StreamMaker.pes([1, 2, 3], streamID: 0xC0)).points == 1)

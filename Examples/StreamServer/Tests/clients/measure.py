@@ -152,4 +152,5 @@ def main():
             print(f"{workload:12} {metric:24}", *(f"{shown(cell):>24}" for cell in values + ratios), flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()

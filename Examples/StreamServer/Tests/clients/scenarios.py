@@ -174,7 +174,7 @@ def stalled(command, source):
         longest = max(line["longest_queue_bytes"] for line in seen)
         live = max(line["live_bytes"] for line in seen)
         # One read more than the limit at most; beside the queue there are the group, the tables and what is not parsed.
-        if longest > limit + (64 << 10) or live > 2 * limit + (512 << 10):
+        if not limit < longest <= limit + (64 << 10) or live > 2 * limit + (512 << 10):
             raise AssertionError(f"{longest} bytes in a queue, {live} bytes live with a limit of {limit}")
         # It wakes up, and is in step with the others again.
         waking = Reader(stalling)
@@ -217,7 +217,7 @@ def stalled(command, source):
             raise AssertionError("the one that was dropped got something else")
         stalling.close()
         server.wait_for(connections=0, live_bytes=0)
-    return f"{skips} times ahead to a keyframe, at most {longest} bytes in a queue; dropped where that is asked for"
+    return f"{skips} times ahead to a keyframe, at most {longest} bytes waiting with a limit of {limit}; or dropped"
 
 
 def timed_out(command, source):
@@ -456,4 +456,5 @@ def main():
         print(f"{scenario.__name__.replace('_', ' ')}: {found}", flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()
