@@ -14,7 +14,7 @@ import Testing
 
     /// Ranges with a gap between each two, inserted in some order; what the strategy looks at to find one.
     private func depth<Strategy: RangeStrategy & ~Copyable>(
-        _: Strategy.Type, _ order: Order, count: (Int) -> Int, depth: (borrowing Strategy) -> Int
+        _: Strategy.Type, _ order: Order, counts count: (Int) -> Int, depth: (borrowing Strategy) -> Int
     ) -> Int {
         var random = SeededRandom(seed: 5)
         var indices = Array(0..<Self.rangeCount)
@@ -38,8 +38,8 @@ import Testing
     func treesOfPairsStayShallow(order: Order) {
         let counts: [(Int) -> Int] = [{ _ in 100 }, { $0 + 1 }, { Self.rangeCount - $0 }]
         for count in counts {
-            #expect(depth(TwoTrees.self, order, count: count) { $0.depth() } <= 4)
-            #expect(depth(FirstFit.self, order, count: count) { $0.depth() } <= 4)
+            #expect(depth(TwoTrees.self, order, counts: count) { $0.depth() } <= 4)
+            #expect(depth(FirstFit.self, order, counts: count) { $0.depth() } <= 4)
         }
     }
 
@@ -47,9 +47,8 @@ import Testing
     /// improbable, and these are always the same numbers.
     @Test(arguments: Order.allCases)
     func theTreapStaysShallowWhereSizesDontFollowOffsets(order: Order) {
-        #expect(depth(SingleTreap.self, order, count: { _ in 100 }) { $0.depth() } <= 34)
-        #expect(depth(SingleTreap.self, order, count: { $0 * 1237 % 4001 + 1 }) { $0.depth() } <= 34)
-        #expect(depth(SingleTreap.self, order, count: { 1 << ($0 % 12) }) { $0.depth() } <= 34)
+        let counts: [(Int) -> Int] = [{ _ in 100 }, { $0 * 1237 % 4001 + 1 }, { 1 << ($0 % 12) }]
+        for count in counts { #expect(depth(SingleTreap.self, order, counts: count) { $0.depth() } <= 34) }
     }
 
     /// Its known bad case: a list, but still right, and without recursion.

@@ -19,9 +19,9 @@
 
 /// A strategy of ``RangeAllocator``: one tree ordered by offset, with the larger ranges above the smaller ones.
 ///
-/// Use it where memory for metadata is scarce: with 24 bytes a free range it has the least, and its fit comes near best
-/// fit. Not for spaces whose free ranges grow from one end to the other, which make the tree deep: ``TwoTrees`` and
-/// ``FirstFit`` have no bad case, and ``SegregatedFit`` is faster.
+/// Use it where memory for metadata is scarce and large ranges must last: 24 bytes a free range, and a fit between the
+/// first and the best. Not for spaces whose free ranges grow from one end to the other, which make the tree deep:
+/// ``TwoTrees`` and ``FirstFit`` have no bad case, and ``SegregatedFit`` is faster.
 ///
 /// Free ranges that overlap what is free already are always found out. Not thread-safe.
 public struct SingleTreap: RangeStrategy, ~Copyable {

@@ -16,7 +16,8 @@
 /// A strategy of ``RangeAllocator``: takes the smallest free range that fits, and the lowest of those.
 ///
 /// Use it where the space is tight and large ranges must last: best fit breaks none up while a smaller one will do. The
-/// cost is two trees to keep; ``SegregatedFit`` is several times as fast and its fit nearly as good.
+/// cost is two trees to keep, about 55 bytes a free range; ``SegregatedFit`` is three to four times as fast and its fit
+/// nearly as good.
 ///
 /// Free ranges that overlap what is free already are always found out. Not thread-safe.
 public struct TwoTrees: RangeStrategy, ~Copyable {
