@@ -36,7 +36,7 @@ public enum RangeChecks: Sendable, BitwiseCopyable {
 /// - ``SegregatedFit``, which is taken where none is named: the same time however many ranges there are;
 /// - ``TwoTrees``: best fit, the least waste of space where sizes vary, O(log n);
 /// - ``FirstFit``: the lowest offset that fits, so that the end of the space stays free for ``trim()``, O(log n);
-/// - ``SingleTreap``: large ranges near the root, the least memory of the ordered ones, O(log n) as a rule.
+/// - ``SingleTreap``: large ranges near the root, little memory, O(log n) as a rule.
 ///
 /// For blocks that are powers of two and never freed in part, ``BuddyAllocator`` needs less memory. To hand out memory,
 /// use the allocators that are made of this one.
