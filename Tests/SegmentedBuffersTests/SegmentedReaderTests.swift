@@ -148,6 +148,17 @@ import Testing
         let crossing = bytes(of: try reader.readSpan(5, scratch: &scratch))
         #expect(crossing == Array("23456".utf8))
         #expect(scratch.count == 5)
+        // A closure that throws takes the reading back, to the bit.
+        try reader.seek(to: 3)
+        _ = try reader.readBits(2)
+        #expect(throws: SegmentedReadError.malformedUTF8) {
+            try reader.readSpan(5, scratch: &scratch) { _ throws(SegmentedReadError) in throw .malformedUTF8 }
+        }
+        #expect(reader.position == 4)
+        #expect(reader.bitsLeftInByte == 6)
+        let sum = try reader.readSpan(5, scratch: &scratch) { span in bytes(of: span).reduce(0) { $0 + Int($1) } }
+        #expect(sum == 4 + 5 + 6 + 7 + 8 + 5 * 48)
+        #expect(reader.position == 9)
         // At the end of a segment the next one is the current one.
         try reader.seek(to: 6)
         let next = place(of: reader.currentSpan)
