@@ -118,7 +118,7 @@ extension SegmentedReader {
 extension SegmentedReader {
     /// One more than the place of the last segment.
     @inlinable @inline(__always)
-    static func placeCount(of list: SegmentedBuffer) -> Int { list.front.count &+ (list.last == nil ? 0 : 1) }
+    static func placeCount(of list: SegmentedBuffer) -> Int { list.front.count &+ (list.isEmpty ? 0 : 1) }
 
     /// The bytes of the segment in a place, which there must be.
     @inlinable @inline(__always)
@@ -129,7 +129,7 @@ extension SegmentedReader {
     /// The cursor at the start of the next segment, or the same one where there is none.
     @inlinable @inline(__always)
     static func following(_ cursor: Cursor, in list: SegmentedBuffer) -> Cursor {
-        let bytes = bytes(at: cursor.next, of: list.front, or: list.last)
+        let bytes = bytes(at: cursor.next, of: list.front, or: list.lastBytes)
         guard let start = bytes.baseAddress else { return cursor }
         return Cursor(
             current: start, end: start + bytes.count, next: cursor.next &+ 1,
@@ -140,10 +140,10 @@ extension SegmentedReader {
     /// registers, which a cursor doesn't.
     @usableFromInline @inline(never)
     static func bytes(
-        at place: Int, of front: ContiguousArray<Segment?>, or last: Segment?
+        at place: Int, of front: ContiguousArray<Segment?>, or last: UnsafeRawBufferPointer
     ) -> UnsafeRawBufferPointer {
         if place < front.count { return front[place].unsafelyUnwrapped.unsafeBytes }
-        if place == front.count, let last { return last.unsafeBytes }
+        if place == front.count { return last }
         return UnsafeRawBufferPointer(start: nil, count: 0)
     }
 

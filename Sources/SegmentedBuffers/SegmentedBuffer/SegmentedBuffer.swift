@@ -69,6 +69,13 @@ public struct SegmentedBuffer {
         }
     }
 
+    /// Where the last segment is, without becoming an owner of it; of an empty buffer, none. O(1).
+    @inlinable @inline(__always)
+    var lastBytes: UnsafeRawBufferPointer {
+        lastMemory == nil
+            ? UnsafeRawBufferPointer(start: nil, count: 0) : UnsafeRawBufferPointer(start: lastStart, count: lastCount)
+    }
+
     /// Takes the last segment out, of which there is one: B2 is to be restored.
     @inlinable @inline(__always)
     mutating func takeLast() -> Segment {
