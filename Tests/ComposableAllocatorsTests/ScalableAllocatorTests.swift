@@ -190,6 +190,21 @@ import Testing
         #expect(allocator.resize(three.baseAddress!, byteCount: 1 << 30) == nil)
         #expect(allocator.brokenInvariant() == nil && allocator.usedByteCount == 2128)
         allocator.freeAll()
+
+        // A block alone, of whole pages: what the pages have beyond it is behind it.
+        let pages = try ScalableAllocator(initialSize: 4096, largestChild: 4096, source: .pages)
+        let alone = try pages.allocate(byteCount: 100_000)
+        let room = pages.children[0].largestFree
+        #expect(room > 0)
+        let grown = pages.resize(alone.baseAddress!, byteCount: 100_000 + room)
+        #expect(grown?.count == 100_000 + room && pages.children[0].largestFree == 0)
+        #expect(pages.resize(alone.baseAddress!, byteCount: 100_000 + room + 1) == nil)
+        pages.deallocate(alone)
+        #expect(pages.childCount == 0 && pages.brokenInvariant() == nil)
+        let other = try pages.allocate(byteCount: 50_000)
+        #expect(pages.resize(other.baseAddress!, byteCount: 50_016)?.count == 50_016)
+        #expect(pages.brokenInvariant() == nil)
+        pages.deallocate(other)
     }
 
     // MARK: - Borrowing

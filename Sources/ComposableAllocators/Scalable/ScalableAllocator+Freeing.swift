@@ -144,11 +144,11 @@ extension ScalableAllocator: ResizableAllocator {
         }
         beginEvent()
         let (child, first, last) = block(at: address)
+        if child.pointee.isBare { child.writeBits() }
         let old = last &- first &+ 1
         guard source.recycles, end <= child.pointee.end,
             take(address &+ UInt(bitPattern: old) &<< 4, end, of: child)
         else { return nil }
-        if child.pointee.isBare { child.writeBits() }
         _ = child.pointee.bits.cut(last, last, from: first, last)
         child.pointee.bits.remove(first, max(last &- 1, first))
         enter(address, granules: count, in: child)
