@@ -3,7 +3,8 @@
 
 import Mallow
 
-let pages = try PageAllocator().allocate(byteCount: 64 << 10, alignment: 4096)
+let allocator = PageAllocator()
+let pages = try allocator.allocate(byteCount: 64 << 10, alignment: 4096)
 var memory = try RangedMemory(pages, granule: 16)
 
 guard let table = memory.allocate(byteCount: 4096, alignment: 4096),
@@ -32,4 +33,5 @@ for request in 1...3 {
 }
 let statistics = RangedMemoryPool.shared.statistics
 print("made \(statistics.made), used again \(statistics.reused)")
-PageAllocator().deallocate(pages)
+allocator.deallocate(pages)
+try allocator.close()

@@ -345,14 +345,16 @@ private func deallocate(from memory: inout RangedMemory, _ piece: UnsafeMutableR
                 group.addTask {
                     var random = SeededRandom(seed: UInt64(task))
                     for _ in 0..<500 {
+                        if random.next() % 16 == 0 {
+                            // Sent to whichever thread ends it.
+                            do { await end(try pool.makeMemory(byteCount: 1024)) } catch { return false }
+                            continue
+                        }
                         guard var memory = try? pool.makeMemory(byteCount: random.next() % 2 == 0 ? 1024 : 4096),
-                            memory.isEmpty, let piece = memory.allocate(byteCount: 512, alignment: 64)
+                            memory.isEmpty
                         else { return false }
-                        piece.initializeMemory(as: UInt8.self, repeating: UInt8(task))
-                        if random.next() % 16 == 0 { pool.drain() }
-                        guard piece.allSatisfy({ $0 == UInt8(task) }) else { return false }
-                        // Sent to another thread, which ends it.
-                        if random.next() % 16 == 0 { await end(consume memory) }
+                        let drains = random.next() % 16 == 0
+                        guard fill(&memory, UInt8(task), { if drains { pool.drain() } }) else { return false }
                     }
                     return true
                 }
@@ -366,6 +368,14 @@ private func deallocate(from memory: inout RangedMemory, _ piece: UnsafeMutableR
         pool.drain()
         #expect(upstream.live.isEmpty)
     }
+}
+
+/// Fills a piece, and says whether it still is what it was after something else.
+private func fill(_ memory: inout RangedMemory, _ mark: UInt8, _ other: () -> Void) -> Bool {
+    guard let piece = memory.allocate(byteCount: 512, alignment: 64) else { return false }
+    piece.initializeMemory(as: UInt8.self, repeating: mark)
+    other()
+    return piece.allSatisfy { $0 == mark }
 }
 
 /// Ends a memory wherever the task runs.

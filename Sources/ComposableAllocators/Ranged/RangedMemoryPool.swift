@@ -120,7 +120,7 @@ public final class RangedMemoryPool: @unchecked Sendable {
     /// - Parameter byteCount: from 0 to the last of ``sizes``; a negative number traps.
     /// - Throws: ``AllocationError``, and nothing has changed.
     /// - Complexity: O(number of sizes), and a call of upstream where none is kept.
-    public func makeMemory(byteCount: Int) throws(AllocationError) -> RangedMemory {
+    public func makeMemory(byteCount: Int) throws(AllocationError) -> sending RangedMemory {
         guard byteCount >= 0, let sizeClass = sizes.firstIndex(where: { $0 >= byteCount }) else {
             throw refusal("RangedMemoryPool", byteCount: byteCount, alignment: granule, largest: sizes[sizes.count - 1])
         }
@@ -236,7 +236,7 @@ extension RangedMemory {
     /// goes back there when it ends, and what is still allocated of it with it.
     ///
     /// - Throws: ``AllocationError``, and nothing has changed.
-    public static func pooled(byteCount: Int) throws(AllocationError) -> RangedMemory {
+    public static func pooled(byteCount: Int) throws(AllocationError) -> sending RangedMemory {
         try RangedMemoryPool.shared.makeMemory(byteCount: byteCount)
     }
 }
