@@ -42,7 +42,8 @@ package struct BenchOptions: ParsableArguments {
         var results: [WorkloadResult] = []
         for workload in workloads where names.isEmpty || names.contains(workload.name) {
             let result = try measure(
-                workload, rounds: roundCount, only: only, part: quick ? 20 : nil, memory: memory)
+                workload, rounds: min(roundCount, workload.mostRounds), only: only, part: quick ? 20 : nil,
+                memory: memory)
             printTable(result)
             results.append(result)
         }

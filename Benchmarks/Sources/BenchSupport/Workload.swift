@@ -54,6 +54,8 @@ package struct Workload: Sendable {
     package let order: RandomOrder
     /// Runs of a round, of which the fastest counts.
     package let runsPerRound: Int
+    /// Where a round takes so long that fewer are enough.
+    package let mostRounds: Int
     /// What the requests ask for, over and over.
     package let sizes: [UInt32]
     /// The column of `Contestant.bytesWhenFull`, and the number of blocks that its bytes are divided by.
@@ -69,6 +71,7 @@ package struct Workload: Sendable {
         name: String, title: String, count: Int, blocksPerStep: Int = 1, blockCount: Int = 0,
         order: RandomOrder? = nil, runsPerRound: Int = 5, sizes: [UInt32] = [4], bytesTitle: String = "bytes/block",
         bytesBlockCount: Int? = nil, extraTitles: [String] = [], space: Int = 0,
+        mostRounds: Int = .max,
         contestants: @escaping @Sendable () -> [Contestant]
     ) {
         self.name = name
@@ -78,6 +81,7 @@ package struct Workload: Sendable {
         self.blockCount = blockCount
         self.order = order ?? (blockCount > 0 ? .slots : .none)
         self.runsPerRound = runsPerRound
+        self.mostRounds = mostRounds
         self.sizes = sizes
         self.bytesTitle = bytesTitle
         self.bytesBlockCount = bytesBlockCount ?? count

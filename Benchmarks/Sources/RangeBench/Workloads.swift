@@ -11,13 +11,14 @@ let workloads: [Workload] =
             range: "fill-100", title: "100 ranges in an empty space, then all freed in order", RANGE_FILL,
             count: 5000, blocksPerStep: 100, live: 100),
     ]
-    + [(1000, 300_000, 5), (10_000, 300_000, 5), (100_000, 250_000, 3), (1_000_000, 200_000, 3)].map(random) + [
+    + [1000, 10_000, 100_000].map { random(live: $0, count: 100_000) }
+    + [random(live: 1_000_000, count: 200_000, mostRounds: 3)] + [
         Workload(
-            range: "find-10000", title: "the place for a range, among 10,000 live ones", RANGE_FIND, count: 300_000,
+            range: "find-10000", title: "the place for a range, among 10,000 live ones", RANGE_FIND, count: 100_000,
             live: 10_000),
         Workload(
             range: "free-size-10000", title: "how much is free, and the largest free range, among 10,000 live ones",
-            RANGE_FREE_SIZE, count: 500_000, live: 10_000),
+            RANGE_FREE_SIZE, count: 100_000, live: 10_000),
     ] + [
         Workload(
             buddy: "buddy-small", title: "a block of 1 KiB, allocated and freed", RANGE_ONE, count: 500_000,
@@ -33,7 +34,7 @@ let workloads: [Workload] =
             blocksPerStep: 100, live: 100, sizes: [4096]),
         Workload(
             buddy: "buddy-random", title: "a random one of 1,000 live blocks of 1-64 KiB, powers of two, is replaced",
-            RANGE_RANDOM, count: 300_000, live: 1000, sizes: randomCounts(10...16).map { 1 << $0 }),
+            RANGE_RANDOM, count: 100_000, live: 1000, sizes: randomCounts(10...16).map { 1 << $0 }),
     ]
 
 /// What is asked for, over and over.
@@ -48,10 +49,12 @@ private let requests = randomCounts(counts)
 /// What a space has beyond the live ranges' average sum, as a part of it, where ranges live from run to run.
 private let spare = 0.3
 
-private func random(live: Int, count: Int, runsPerRound: Int) -> Workload {
+private func random(live: Int, count: Int, mostRounds: Int = .max) -> Workload {
     Workload(
-        range: "random-\(live)", title: "a random one of \(live) live ranges is freed, and one allocated in its place",
-        RANGE_RANDOM, count: count, live: live, runsPerRound: runsPerRound)
+        range: "random-\(live)",
+        title: "a random one of \(live) live ranges is freed, and one allocated in its place"
+            + (mostRounds < .max ? "; \(mostRounds) rounds" : ""),
+        RANGE_RANDOM, count: count, live: live, mostRounds: mostRounds)
 }
 
 extension Workload {
@@ -60,16 +63,16 @@ extension Workload {
     /// - Parameter live: the ranges that live at once.
     fileprivate init(
         range name: String, title: String, _ workload: range_workload, count: Int, blocksPerStep: Int = 1,
-        live: Int = 0, runsPerRound: Int = 5
+        live: Int = 0, mostRounds: Int = .max
     ) {
         let keepsLive = workload != RANGE_ONE && workload != RANGE_FILL
         let average = Double(counts.lowerBound + counts.upperBound) / 2
         self.init(
             name: name, title: title, count: count, blocksPerStep: blocksPerStep, blockCount: live,
-            runsPerRound: runsPerRound, sizes: requests,
+            sizes: requests,
             extraTitles: workload == RANGE_RANDOM ? ["none", "false none", "bytes/free", "bytes/range"] : [],
             space: keepsLive ? Int(Double(live) * average * (1 + spare)) : 1 << 30,
-            contestants: { rangeContestants(workload) })
+            mostRounds: mostRounds, contestants: { rangeContestants(workload) })
     }
 
     /// In a space of 512 MiB over blocks of 1 KiB.

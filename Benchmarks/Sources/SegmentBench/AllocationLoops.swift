@@ -32,6 +32,7 @@ extension BlockSource where Self: Allocator {
 }
 
 extension ScalableAllocator: BlockSource {}
+extension SharedScalableAllocator: BlockSource {}
 
 /// Writes the first byte.
 @inline(__always)

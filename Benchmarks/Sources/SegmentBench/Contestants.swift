@@ -34,6 +34,14 @@ extension Contestant {
         scalable("…, no recycling", { try ScalableAllocator(source: .withoutRecycling) }, run)
     }
 
+    /// One that threads may share.
+    static func shared(_ run: @escaping (SharedScalableAllocator, Input) throws -> UInt64) -> Contestant {
+        Contestant(name: "SharedScalableAllocator", isMallow: true) {
+            let source = try SharedScalableAllocator()
+            return { try run(source, $0) }
+        }
+    }
+
     /// A sequence of buffers, kept from run to run.
     static func recyclable(
         _ name: String, _ allocator: @escaping () throws -> any Allocator,
@@ -89,9 +97,15 @@ private final class Kept<Value: ~Copyable> {
     init(_ value: consuming Value) { self.value = value }
 }
 
+/// What several allocators share.
+private let buddies: SharedBuddyMemory = {
+    do { return try SharedBuddyMemory() } catch { fatalError("\(error)") }
+}()
+
 /// The sources that a scalable allocator can have.
 let sources: [(name: String, make: @Sendable () throws -> ScalableAllocator)] = [
     ("malloc", { ScalableAllocator() }),
     ("pages", { try ScalableAllocator(source: .pages) }),
+    ("buddies", { try ScalableAllocator(source: .buddy(buddies)) }),
     ("no recycling", { try ScalableAllocator(source: .withoutRecycling) }),
 ]

@@ -246,26 +246,34 @@ func readRanges(_ arrays: [[UInt8]], _ input: Input) -> UInt64 {
 
 // MARK: - LEB128
 
-/// 1,024 bytes of LEB128 numbers of 1, 2 and 3 bytes, about as many of each.
-let numbers: (parts: Parts, count: Int) = {
-    var generator = SplitMix64(state: 128)
-    var bytes: [UInt8] = []
-    var count = 0
-    while bytes.count < Parts.byteCount {
-        let length = Int.random(in: 1...3, using: &generator)
-        for place in 1...length where bytes.count < Parts.byteCount {
-            let isLast = place == length || bytes.count == Parts.byteCount - 1
-            bytes.append(.random(in: 1...127, using: &generator) | (isLast ? 0 : 0x80))
+/// 1,024 bytes of LEB128 numbers of 1, 2 and 3 bytes.
+struct Numbers {
+    let parts: Parts
+    let count: Int
+
+    /// - Parameter length: how many bytes the next number has, if there are as many left.
+    private init(length: (Int, inout SplitMix64) -> Int) {
+        var generator = SplitMix64(state: 128)
+        var bytes: [UInt8] = []
+        var count = 0
+        while bytes.count < Parts.byteCount {
+            let length = min(length(count, &generator), Parts.byteCount - bytes.count)
+            for place in 1...length {
+                bytes.append(.random(in: 1...127, using: &generator) | (place == length ? 0 : 0x80))
+            }
+            count += 1
         }
-        count += 1
+        parts = Parts(bytes)
+        self.count = count
     }
-    return (Parts(bytes), count)
-}()
+
+    static let inTurn = Numbers { count, _ in count % 3 + 1 }
+    static let atRandom = Numbers { _, generator in .random(in: 1...3, using: &generator) }
+}
 
 @inline(never)
-func readNumbers(_ buffer: SegmentedBuffer, _ input: Input) throws -> UInt64 {
-    let count = numbers.count
-    return try passes(input) {
+func readNumbers(_ buffer: SegmentedBuffer, _ count: Int, _ input: Input) throws -> UInt64 {
+    try passes(input) {
         var reader = SegmentedReader(buffer)
         for _ in 0..<count { bench_keep(try reader.readLEB128(as: UInt64.self).value) }
     }
@@ -284,18 +292,16 @@ private func decoded(_ next: () -> UInt8?) -> UInt64? {
 }
 
 @inline(never)
-func readNumbers(_ buffer: ByteBuffer, _ input: Input) -> UInt64 {
-    let count = numbers.count
-    return passes(input) {
+func readNumbers(_ buffer: ByteBuffer, _ count: Int, _ input: Input) -> UInt64 {
+    passes(input) {
         var reader = buffer
         for _ in 0..<count { bench_keep(present(decoded { reader.readInteger(as: UInt8.self) })) }
     }
 }
 
 @inline(never)
-func readNumbers(_ array: [UInt8], _ input: Input) -> UInt64 {
-    let count = numbers.count
-    return passes(input) {
+func readNumbers(_ array: [UInt8], _ count: Int, _ input: Input) -> UInt64 {
+    passes(input) {
         var position = 0
         for _ in 0..<count {
             let value = decoded {

@@ -28,6 +28,7 @@ private let allocationWorkloads: [Workload] =
                     .rival("ByteBuffer") { oneValue(ByteBuffer.self, $0) },
                     .rival("[UInt8]") { oneValue([UInt8].self, $0) },
                     .scalable(one),
+                    .shared(one),
                     .withoutRecycling(one),
                 ]
             })
@@ -35,15 +36,15 @@ private let allocationWorkloads: [Workload] =
         Workload(
             name: "sequence-256", title: "100 blocks of 256 bytes, then all freed in order", count: 3000,
             blocksPerStep: 100, blockCount: 100, order: RandomOrder.none, sizes: [256],
-            contestants: { blockContestants(sequence, valueSequence, valueSequence) { sequence($0, $1) } }),
+            contestants: { blockContestants(sequence, valueSequence, valueSequence, sequence, sequence) }),
         Workload(
             name: "random-sizes", title: "a random one of 1,000 live blocks of 16-8015 bytes is replaced",
             count: 200_000, blockCount: 1000, sizes: randomSizes,
-            contestants: { blockContestants(replace, replaceValue, replaceValue) { replace($0, $1) } }),
+            contestants: { blockContestants(replace, replaceValue, replaceValue, replace, replace) }),
         Workload(
             name: "mixed", title: "a queue of 64 blocks: of ten 6 of 64 bytes, 3 of 1 KiB, one of 8 KiB",
             count: 200_000, blockCount: 64, order: RandomOrder.none, sizes: mixedSizes,
-            contestants: { blockContestants(queue, valueQueue, valueQueue) { queue($0, $1) } }),
+            contestants: { blockContestants(queue, valueQueue, valueQueue, queue, queue) }),
         Workload(
             name: "threads-\(threadCount)",
             title: "the same in \(threadCount) threads at once; elapsed time, by all threads' blocks",
@@ -53,6 +54,7 @@ private let allocationWorkloads: [Workload] =
                     .rival("malloc") { queueInThreads(Malloc(), $0) },
                     .rival("ByteBuffer") { valueQueueInThreads(ByteBuffer.self, $0) },
                     .rival("[UInt8]") { valueQueueInThreads([UInt8].self, $0) },
+                    .shared(queueInThreads),
                 ]
             }),
         Workload(
@@ -89,13 +91,15 @@ private let allocationWorkloads: [Workload] =
 /// The loop over each kind of block.
 private func blockContestants(
     _ malloc: @escaping (Malloc, Input) -> UInt64, _ byteBuffer: @escaping (ByteBuffer.Type, Input) -> UInt64,
-    _ array: @escaping ([UInt8].Type, Input) -> UInt64, _ ours: @escaping (ScalableAllocator, Input) -> UInt64
+    _ array: @escaping ([UInt8].Type, Input) -> UInt64, _ ours: @escaping (ScalableAllocator, Input) -> UInt64,
+    _ shared: @escaping (SharedScalableAllocator, Input) -> UInt64
 ) -> [Contestant] {
     [
         .rival("malloc") { malloc(Malloc(), $0) },
         .rival("ByteBuffer") { byteBuffer(ByteBuffer.self, $0) },
         .rival("[UInt8]") { array([UInt8].self, $0) },
         .scalable(ours),
+        .shared(shared),
         .withoutRecycling(ours),
     ]
 }
@@ -246,9 +250,8 @@ private let readerWorkloads: [Workload] = [
                 .ours("withRanges, one segment") { withRanges(segment, $0) },
             ]
         }),
-    reading(
-        "leb128", "1,024 bytes of LEB128 numbers of 1, 2 and 3 bytes, for a byte", Parts.byteCount, of: numbers.parts,
-        readNumbers, readNumbers, readNumbers),
+    numbers("leb128", "1,024 bytes of LEB128 numbers of 1, 2 and 3 bytes in turn, for a byte", .inTurn),
+    numbers("leb128-random", "the same with lengths at random, for a byte", .atRandom),
 ]
 
 private func reading(
@@ -269,4 +272,11 @@ private func reading(
                 .ours("SegmentedReader, one segment") { try ours(segment, $0) },
             ]
         })
+}
+
+private func numbers(_ name: String, _ title: String, _ numbers: Numbers) -> Workload {
+    let count = numbers.count
+    return reading(
+        name, title, Parts.byteCount, of: numbers.parts, { try readNumbers($0, count, $1) },
+        { readNumbers($0, count, $1) }, { readNumbers($0, count, $1) })
 }
