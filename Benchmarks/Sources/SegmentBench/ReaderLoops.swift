@@ -246,18 +246,18 @@ func readRanges(_ arrays: [[UInt8]], _ input: Input) -> UInt64 {
 
 // MARK: - LEB128
 
-/// 1,024 bytes of LEB128 numbers of 1, 2 and 3 bytes.
+/// LEB128 numbers of 1, 2 and 3 bytes.
 struct Numbers {
     let parts: Parts
     let count: Int
 
     /// - Parameter length: how many bytes the next number has, if there are as many left.
-    private init(length: (Int, inout SplitMix64) -> Int) {
+    private init(byteCount: Int, length: (Int, inout SplitMix64) -> Int) {
         var generator = SplitMix64(state: 128)
         var bytes: [UInt8] = []
         var count = 0
-        while bytes.count < Parts.byteCount {
-            let length = min(length(count, &generator), Parts.byteCount - bytes.count)
+        while bytes.count < byteCount {
+            let length = min(length(count, &generator), byteCount - bytes.count)
             for place in 1...length {
                 bytes.append(.random(in: 1...127, using: &generator) | (place == length ? 0 : 0x80))
             }
@@ -267,8 +267,9 @@ struct Numbers {
         self.count = count
     }
 
-    static let inTurn = Numbers { count, _ in count % 3 + 1 }
-    static let atRandom = Numbers { _, generator in .random(in: 1...3, using: &generator) }
+    static let inTurn = Numbers(byteCount: Parts.byteCount) { count, _ in count % 3 + 1 }
+    /// So many that no processor learns by heart which length follows which.
+    static let atRandom = Numbers(byteCount: 128 << 10) { _, generator in .random(in: 1...3, using: &generator) }
 }
 
 @inline(never)

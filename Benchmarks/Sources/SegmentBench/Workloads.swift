@@ -251,7 +251,7 @@ private let readerWorkloads: [Workload] = [
             ]
         }),
     numbers("leb128", "1,024 bytes of LEB128 numbers of 1, 2 and 3 bytes in turn, for a byte", .inTurn),
-    numbers("leb128-random", "the same with lengths at random, for a byte", .atRandom),
+    numbers("leb128-random", "128 KiB of such numbers with lengths at random, for a byte", .atRandom),
 ]
 
 private func reading(
@@ -277,6 +277,6 @@ private func reading(
 private func numbers(_ name: String, _ title: String, _ numbers: Numbers) -> Workload {
     let count = numbers.count
     return reading(
-        name, title, Parts.byteCount, of: numbers.parts, { try readNumbers($0, count, $1) },
+        name, title, numbers.parts.bytes.count, of: numbers.parts, { try readNumbers($0, count, $1) },
         { readNumbers($0, count, $1) }, { readNumbers($0, count, $1) })
 }
