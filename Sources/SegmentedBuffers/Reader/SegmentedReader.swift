@@ -71,7 +71,7 @@ public struct SegmentedReader {
     /// Makes a reader at the first byte of a buffer.
     ///
     /// O(1): the list is shared until the buffer or the reader changes its own.
-    @inlinable
+    @inlinable @inline(__always)
     public init(_ buffer: SegmentedBuffer) {
         list = buffer
         bitsPosition = 0
