@@ -140,6 +140,8 @@ extension ScalableAllocator {
             return child.pointee.base
         }
         settleHole()
+        // What is borrowed once is borrowed again: from then on it is found at the cursor.
+        if alignment == 16, size <= Self.largestCut { return openRoom(size: size) }
         let count = Int(bitPattern: size &>> 4)
         func place() -> UInt? {
             free.find(count: count, alignment: Int(bitPattern: alignment &>> 4)).map { UInt(bitPattern: $0) &<< 4 }

@@ -8,7 +8,7 @@ extension ScalableAllocator {
     private static var openGranules: (Int, Int) { (4096, 1024) }
 
     /// Sizes up to this are cut from open ranges: 8 KiB.
-    private static var largestCut: UInt { 8 << 10 }
+    static var largestCut: UInt { 8 << 10 }
 
     /// A request that is no hit. The last block is entered; the size is rounded up, or so large that it wrapped.
     @usableFromInline @inline(never)
@@ -58,6 +58,15 @@ extension ScalableAllocator {
         last = cursor
         cursor &+= size
         return last
+    }
+
+    /// Where a request for a few granules would go: the start of an open range, as the next such request finds it.
+    func openRoom(size: UInt) -> UInt? {
+        closeOpenRange()
+        if !open(size: size) {
+            guard makeChild(size: size, alignment: 16), open(size: size) else { return nil }
+        }
+        return cursor
     }
 
     /// Opens a range that has room. There is none open.
