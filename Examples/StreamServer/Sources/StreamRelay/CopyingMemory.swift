@@ -17,6 +17,7 @@ public struct CopiedBytes: StreamBytes {
     }
 
     public var count: Int { range.count }
+    public var partCount: Int { range.isEmpty ? 0 : 1 }
 
     public mutating func append(_ more: CopiedBytes) {
         array.removeSubrange(range.upperBound...)

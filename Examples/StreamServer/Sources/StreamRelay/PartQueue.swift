@@ -24,6 +24,8 @@ public struct PartQueue<Part: BytePart>: StreamBytes {
 
     public init() {}
 
+    public var partCount: Int { parts.count }
+
     mutating func append(_ part: Part) {
         guard part.partCount > 0 else { return }
         parts.append(part)

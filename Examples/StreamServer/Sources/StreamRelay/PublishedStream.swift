@@ -8,12 +8,16 @@
 // R2. A run lies in the memory that it was read to, which `pending`, `group`, the tables and the queues share. It goes back
 //     when the slowest of them has given it up.
 // R3. `group` is empty, or has the tables as they were before the last keyframe, the keyframe, and all packets since.
+// R4. What is kept of a read is most of it, and in parts that are not small: so what is kept takes about as much memory as its
+//     bytes say. Packets among noise, packets that came in crumbs, and tables are copied for that.
 //
 // Cost: a read is parsed once; each subscriber then takes a reference for each part of it.
 
 public import TransportStream
 
-public final class PublishedStream<Bytes: StreamBytes> {
+public final class PublishedStream<Memory: StreamMemory> {
+    public typealias Bytes = Memory.Bytes
+
     public let name: String
     public private(set) var subscribers: [Subscriber<Bytes>] = []
     public private(set) var hasPublisher = false
@@ -21,16 +25,21 @@ public final class PublishedStream<Bytes: StreamBytes> {
     public private(set) var receivedCount = 0
     /// The most that ever waited for a subscriber, after it was sent what it took.
     public private(set) var longestQueue = 0
+    private let memory: Memory
     private let limits: RelayLimits
     private var parser = TransportParser()
     private var pending = Bytes()
     private var group = Bytes()
-    private var associations = Bytes()
-    /// By PID, in the order in which they came.
-    private var maps: [(pid: Int, packets: Bytes)] = []
+    private var groupIsOpen = false
+    /// The packets of the last association table, and of the last map on each PID.
+    private var associations: [UInt8] = []
+    private var maps: [(pid: Int, packets: [UInt8])] = []
+    /// A section of 1,024 bytes begins in one packet and may end in the seventh.
+    private static var longestTable: Int { 8 * packetSize }
 
-    init(name: String, limits: RelayLimits) {
+    init(name: String, memory: Memory, limits: RelayLimits) {
         self.name = name
+        self.memory = memory
         self.limits = limits
     }
 
@@ -64,62 +73,73 @@ public final class PublishedStream<Bytes: StreamBytes> {
         let counters = parser.counters
         parser = TransportParser()
         pending = Bytes()
-        group = Bytes()
-        associations = Bytes()
+        closeGroup()
+        associations = []
         maps = []
         for subscriber in subscribers { subscriber.state = .ending }
         return counters
     }
 
-    private func forward(atEnd: Bool) {
-        var reader = pending.makeReader()
-        // The packets since `start` have not been forwarded.
-        var start = 0
-        while true {
-            switch parser.next(&reader, atEnd: atEnd) {
-            case .packet(let packet):
-                let packetStart = reader.position - packetSize
-                if packet.isAccessPoint {
-                    forward(start..<packetStart)
-                    start = packetStart
-                    startGroup()
-                } else if let table = packet.table {
-                    keep(table, packet.header, packetStart..<reader.position)
-                }
-            case .skipped(let count):
-                forward(start..<reader.position - count)
-                start = reader.position
-            case .needsMore:
-                forward(start..<reader.position)
-                // R1
-                pending.dropFirst(reader.position)
-                return
-            }
-        }
+    /// Packets in a row, by their places in `pending`.
+    private struct Run {
+        var range: Range<Int>
+        /// Where the run begins with a keyframe: the tables before it.
+        var tables: [UInt8]?
     }
 
-    private func forward(_ range: Range<Int>) {
-        guard !range.isEmpty else { return }
-        let run = pending.slice(range)
-        for subscriber in subscribers where subscriber.state == .running { subscriber.queue.append(run) }
+    private func forward(atEnd: Bool) {
+        var reader = pending.makeReader()
+        var runs: [Run] = []
+        var run = Run(range: 0..<0)
+        var isNoisy = false
+        parsing: while true {
+            let step = parser.next(&reader, atEnd: atEnd)
+            switch step {
+            case .packet(let packet):
+                let start = reader.position - packetSize
+                if packet.isAccessPoint {
+                    runs.append(run)
+                    run = Run(range: start..<start, tables: associations + maps.flatMap(\.packets))
+                } else if let table = packet.table {
+                    keep(table, packet.header, start..<reader.position)
+                }
+                run.range = run.range.lowerBound..<reader.position
+            case .skipped:
+                isNoisy = true
+                runs.append(run)
+                run = Run(range: reader.position..<reader.position)
+            case .needsMore:
+                runs.append(run)
+                break parsing
+            }
+        }
+        for run in runs { forward(run, isNoisy) }
+        // R1
+        pending.dropFirst(reader.position)
+    }
+
+    private func forward(_ run: Run, _ isNoisy: Bool) {
+        if let tables = run.tables { startGroup(tables) }
+        guard !run.range.isEmpty else { return }
+        var packets = pending.slice(run.range)
+        // R4
+        if isNoisy || packets.count < 64 * packets.partCount { packets = memory.copy(packets.contents) }
+        for subscriber in subscribers where subscriber.state == .running { subscriber.queue.append(packets) }
         guard groupIsOpen else { return }
-        group.append(run)
+        group.append(packets)
         // R3: without its beginning, it is of no use.
         if group.count > limits.group { closeGroup() }
     }
-
-    private var groupIsOpen = false
 
     private func closeGroup() {
         group = Bytes()
         groupIsOpen = false
     }
 
-    /// Begins a group: the next packet is a keyframe's first.
-    private func startGroup() {
-        // What a decoder needs to begin with a keyframe. R3
-        group = associations
-        for map in maps { group.append(map.packets) }
+    /// Begins a group: the next packet is a keyframe's first. A decoder needs the tables before it.
+    private func startGroup(_ tables: [UInt8]) {
+        // R3
+        group = memory.copy(tables)
         groupIsOpen = true
         for subscriber in subscribers where subscriber.state == .waiting {
             subscriber.queue.append(group)
@@ -128,16 +148,20 @@ public final class PublishedStream<Bytes: StreamBytes> {
     }
 
     private func keep(_ table: TransportPacket.Table, _ header: PacketHeader, _ range: Range<Int>) {
-        let packet = pending.slice(range)
+        // R4
+        let packet = pending.slice(range).contents
+        func put(_ packets: inout [UInt8]) {
+            if header.startsUnit || packets.count >= Self.longestTable { packets = [] }
+            packets += packet
+        }
         switch table {
         case .associations:
-            if header.startsUnit { associations = Bytes() }
-            associations.append(packet)
+            put(&associations)
+            maps.removeAll { !parser.mapPIDs.contains($0.pid) }
         case .programMap:
             let index = maps.firstIndex { $0.pid == header.pid } ?? maps.endIndex
-            if index == maps.endIndex { maps.append((header.pid, Bytes())) }
-            if header.startsUnit { maps[index].packets = Bytes() }
-            maps[index].packets.append(packet)
+            if index == maps.endIndex { maps.append((header.pid, [])) }
+            put(&maps[index].packets)
         }
     }
 
@@ -161,9 +185,9 @@ public final class PublishedStream<Bytes: StreamBytes> {
     public func enforceLimit() -> [Subscriber<Bytes>] {
         var dropped: [Subscriber<Bytes>] = []
         for subscriber in subscribers { longestQueue = max(longestQueue, subscriber.queue.count) }
-        for subscriber in subscribers where subscriber.queue.count > limits.queue {
+        for subscriber in subscribers where subscriber.state == .running && subscriber.queue.count > limits.queue {
             switch limits.slow {
-            case .skip: if subscriber.state == .running { subscriber.skipAhead() }
+            case .skip: subscriber.skipAhead()
             case .drop: dropped.append(subscriber)
             case .wait: break
             }
@@ -173,9 +197,11 @@ public final class PublishedStream<Bytes: StreamBytes> {
 
     /// Whether the publisher is to wait: somebody's queue is full.
     public var isFull: Bool {
-        limits.slow == .wait && subscribers.contains { $0.queue.count >= limits.queue }
+        limits.slow == .wait && subscribers.contains { $0.state == .running && $0.queue.count >= limits.queue }
     }
 
     /// Whether a publisher that waits may go on: all queues are half empty.
-    public var hasRoom: Bool { !subscribers.contains { $0.queue.count > limits.queue / 2 } }
+    public var hasRoom: Bool {
+        !subscribers.contains { $0.state == .running && $0.queue.count > limits.queue / 2 }
+    }
 }

@@ -3,7 +3,7 @@
 import TransportStream
 
 public final class Relay<Memory: StreamMemory> {
-    public typealias Stream = PublishedStream<Memory.Bytes>
+    public typealias Stream = PublishedStream<Memory>
 
     public let memory: Memory
     public let limits: RelayLimits
@@ -56,7 +56,7 @@ public final class Relay<Memory: StreamMemory> {
 
     private func stream(_ name: String) -> Stream {
         if let stream = streams[name] { return stream }
-        let stream = Stream(name: name, limits: limits)
+        let stream = Stream(name: name, memory: memory, limits: limits)
         streams[name] = stream
         return stream
     }

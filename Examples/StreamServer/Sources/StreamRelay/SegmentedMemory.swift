@@ -6,6 +6,8 @@ public import Mallow
 import TransportStream
 
 extension SegmentedBuffer: StreamBytes {
+    public var partCount: Int { segmentCount }
+
     public func slice(_ range: Range<Int>) -> SegmentedBuffer { self[range] }
 
     public mutating func dropFirst(_ count: Int) { removeFirst(count) }

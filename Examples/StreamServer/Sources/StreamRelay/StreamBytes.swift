@@ -12,6 +12,8 @@ public protocol StreamBytes {
     /// No bytes.
     init()
     var count: Int { get }
+    /// In how many places they lie.
+    var partCount: Int { get }
     /// Puts bytes to the end, sharing their memory where that can be.
     mutating func append(_ more: Self)
     /// Some of the bytes, sharing their memory.

@@ -8,8 +8,8 @@ final class Connection<Memory: StreamMemory> {
     enum Role {
         /// It has not yet said what it wants; this much it has said.
         case handshake(Bytes)
-        case publisher(PublishedStream<Bytes>)
-        case subscriber(PublishedStream<Bytes>, Subscriber<Bytes>)
+        case publisher(PublishedStream<Memory>)
+        case subscriber(PublishedStream<Memory>, Subscriber<Bytes>)
         /// It was told all there is to tell: what it still sends is read and dropped, until it has understood.
         case closing
     }

@@ -10,7 +10,7 @@ import StreamRelay
 import TransportStream
 
 final class Server<Memory: StreamMemory> {
-    typealias Stream = PublishedStream<Memory.Bytes>
+    typealias Stream = PublishedStream<Memory>
 
     let options: ServerOptions
     let relay: Relay<Memory>

@@ -13,6 +13,9 @@ struct TableState {
     @usableFromInline private(set) var accessPID: Int?
     @usableFromInline private(set) var accessKind = StreamKind.other
 
+    /// Programs beyond that are forwarded, but not looked at.
+    private static let mostPrograms = 64
+
     private struct ProgramMap {
         var version: UInt8
         var streams: [(pid: Int, kind: StreamKind)]
@@ -67,7 +70,9 @@ struct TableState {
         // A table of several sections has one version: what they say is joined.
         var pids = section.version == associationVersion ? mapPIDs : []
         for program in programs
-        where program.mapPID > 0x0F && program.mapPID != KnownPID.null && !pids.contains(program.mapPID) {
+        where pids.count < Self.mostPrograms && program.mapPID > 0x0F && program.mapPID != KnownPID.null
+            && !pids.contains(program.mapPID)
+        {
             pids.append(program.mapPID)
         }
         associationVersion = section.version

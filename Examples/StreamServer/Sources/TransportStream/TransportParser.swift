@@ -50,6 +50,8 @@ public struct TransportParser {
 
     /// The streams of all programs, by the maps seen.
     public var programStreams: [Int: StreamKind] { tables.streamKinds }
+    /// The PIDs of the maps, by the association table.
+    public var mapPIDs: [Int] { tables.mapPIDs }
 
     /// Finds out what comes next.
     ///

@@ -183,6 +183,76 @@ struct RelayTests {
         #expect(try memory.close())
     }
 
+    @Test("Packets among noise, and in crumbs, take no more memory than they need")
+    func hostileReads() throws {
+        let memory = try SegmentedMemory()
+        let relay = Relay(memory: memory, limits: limits(garbage: 100_000))
+        let subscriber = try relay.subscribe("test", tag: 0).1
+        let stream = try relay.publish("test")
+        let noise = [UInt8](repeating: 0, count: 60_000)
+        let packets = stride(from: 0, to: 6 * 3 * packetSize, by: 3 * packetSize).map {
+            Array(movie.bytes[$0..<$0 + 3 * packetSize])
+        }
+        for three in packets { try stream.receive(memory.copy(three + noise)) }
+        #expect(subscriber.queue.count == 6 * 3 * packetSize)
+        #expect(memory.liveByteCount ?? 0 < 2 * subscriber.queue.count + 1000)
+        #expect(subscriber.take(.max) == Array(packets.joined()))
+        relay.end(stream)
+        relay.remove(subscriber, from: stream)
+
+        let (waiting, crumbs) = try relay.subscribe("test", tag: 0)
+        _ = try relay.publish("test")
+        for byte in movie.bytes.prefix(100 * packetSize) { try waiting.receive(memory.copy([byte])) }
+        #expect(crumbs.queue.count == 100 * packetSize && crumbs.queue.segmentCount <= 101)
+        // The queue, the group beside it, and the tables.
+        #expect(memory.liveByteCount ?? 0 < 3 * crumbs.queue.count)
+        relay.end(waiting)
+        #expect(crumbs.take(.max) == Array(movie.bytes.prefix(100 * packetSize)))
+        relay.remove(crumbs, from: waiting)
+        #expect(try memory.close())
+    }
+
+    @Test("The next publisher of a name begins anew: no group and no tables are left", arguments: MemoryKind.allCases)
+    func nextPublisher(kind: MemoryKind) throws {
+        func run<Memory: StreamMemory>(_ memory: Memory) throws {
+            let relay = Relay(memory: memory, limits: limits())
+            // Somebody who takes nothing keeps the stream there.
+            let (stream, staying) = try relay.subscribe("test", tag: 0)
+            _ = try relay.publish("test")
+            try stream.receive(memory.copy(movie.bytes))
+            relay.end(stream)
+            #expect(try relay.publish("test") === stream)
+            // From the middle of a group on, without its tables.
+            let place = movie.keyframes[2] + 2 * packetSize
+            let tables = StreamMaker.tables(in: movie.bytes, before: place)
+            try stream.receive(memory.copy(tables + movie.bytes[place..<place + 8 * packetSize]))
+            let late = try relay.subscribe("test", tag: 1).1
+            #expect(late.state == .waiting && stream.groupCount == 0)
+            try stream.receive(memory.copy(Array(movie.bytes[(place + 8 * packetSize)...])))
+            #expect(late.take(.max) == self.stream(from: movie.keyframes[3]))
+            #expect(staying.take(.max) == movie.bytes)
+            relay.end(stream)
+            relay.remove(late, from: stream)
+            relay.remove(staying, from: stream)
+        }
+        try withMemory(kind) { try run($0) }
+    }
+
+    @Test("Packets of a table that never begins anew are not kept for ever")
+    func endlessTable() throws {
+        let memory = try SegmentedMemory()
+        let relay = Relay(memory: memory, limits: limits())
+        let stream = try relay.publish("test")
+        var maker = StreamMaker()
+        maker.addTables()
+        for _ in 0..<1000 { maker.addPacket(pid: StreamMaker.mapPID, payload: [UInt8](repeating: 0xFF, count: 184)) }
+        maker.addUnit(pid: StreamMaker.videoPID, StreamMaker.pes([1, 2, 3]), flags: 0x40)
+        try stream.receive(memory.copy(maker.bytes))
+        #expect(stream.groupCount <= 20 * packetSize)
+        relay.end(stream)
+        #expect(try memory.close())
+    }
+
     @Test("Names, publishers and what is no stream")
     func refusals() throws {
         let memory = try SegmentedMemory()
