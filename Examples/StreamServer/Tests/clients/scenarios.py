@@ -114,12 +114,15 @@ def real_clients(command, source):
 
         # A player over HTTP, which joins a stream on its way and leaves when it has seen enough; and one that stays.
         stop = threading.Event()
+        received = server.wait_for(connections=0)["received_bytes"]
         publisher = server.publish("movie")
         publisher.sendall(source.data)
+        repeats = [1]
 
         def go_on():
             while not stop.is_set():
                 publisher.sendall(source.data)
+                repeats[0] += 1
 
         thread = threading.Thread(target=go_on)
         thread.start()
@@ -128,7 +131,8 @@ def real_clients(command, source):
         finally:
             stop.set()
             thread.join()
-        server.wait_for(subscribers=0)
+        # What is still on its way to the server would be sent to curl.
+        server.wait_for(subscribers=0, received_bytes=received + repeats[0] * len(source.data))
         curl = subprocess.Popen(["curl", "-sS", "-N", f"http://{address}/movie"], stdout=subprocess.PIPE)
         server.wait_for(subscribers=1)
         publisher.close()
