@@ -1,13 +1,28 @@
 #!/usr/bin/env bash
 # What `make test` runs after the library and the tool are built: formatting and layers, the heap and the allocators under
 # both sanitizers, the allocators in release, a client package in debug and release, one with the adapters, the examples,
-# what `make install` leaves, then all tests, whose summary comes last.
+# what `make install` leaves, then all tests, whose summary comes last. The packages beside the library are built and run
+# meanwhile: together they keep two cores busy, which one build or one run of tests does not.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 swift=${SWIFT:-swift}
 
+passed() { echo "[$((SECONDS / 60)) min $((SECONDS % 60)) s] $1"; }
+
 make --no-print-directory check
+
+packages() {
+    Tests/ClientPackage/run.sh
+    Scripts/examples.sh packages
+    Tests/AdaptersPackage/run.sh
+}
+packages_log=$(mktemp)
+(packages) >"$packages_log" 2>&1 &
+packages_job=$!
+trap 'kill "$packages_job" 2>/dev/null || true; rm -f "$packages_log"' EXIT
+
 Scripts/sanitize.sh
+passed "sanitizers"
 
 echo "the allocators' tests in release"
 log=$(mktemp)
@@ -18,14 +33,12 @@ if ! "$swift" test -c release -Xswiftc -enable-testing --scratch-path .build/rel
 fi
 grep 'Test run with' "$log"
 rm -f "$log"
-
-Tests/ClientPackage/run.sh
-Tests/AdaptersPackage/run.sh
-Scripts/examples.sh
+Scripts/examples.sh snippets
+passed "the allocators in release, and the snippets"
 
 # What `make install` leaves works: a C++ program that never says malloc, by pkg-config.
 prefix=$(mktemp -d)
-trap 'rm -rf "$prefix"' EXIT
+trap 'kill "$packages_job" 2>/dev/null || true; rm -rf "$prefix" "$packages_log"' EXIT
 make --no-print-directory install PREFIX="$prefix" >/dev/null
 cat >"$prefix/installed.cpp" <<'EOF'
 #include <map>
@@ -45,6 +58,16 @@ MALLOW_STATS=1 "$prefix/installed" 2>&1 | grep -q 'allocations *[0-9][0-9][0-9][
 make --no-print-directory uninstall PREFIX="$prefix" >/dev/null
 test ! -e "$prefix/lib/libmallow.so"
 echo "installs, links and uninstalls"
+
+status=0
+wait "$packages_job" || status=$?
+if [ "$status" != 0 ]; then
+    tail -n 120 "$packages_log" >&2
+    echo "the packages beside the library failed: above" >&2
+    exit 1
+fi
+cat "$packages_log"
+passed "the client, the adapters and the examples"
 
 # The tests look for these where `make` puts them.
 export MALLOW_LIBRARY=$PWD/build/lib/libmallow.so MALLOW_TOOL=$PWD/build/bin/mallow

@@ -5,7 +5,8 @@ package=$(cd "$(dirname "$0")" && pwd)
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-if ! "${SWIFT:-swift}" test --package-path "$package" >"$log" 2>&1; then
+# In release, as the server is built; the tests import nothing that isn't the package's.
+if ! "${SWIFT:-swift}" test -c release --disable-testable-imports --package-path "$package" >"$log" 2>&1; then
     cat "$log" >&2
     exit 1
 fi

@@ -2,7 +2,8 @@
 # Builds the adapters' checks with both traits on and runs them.
 set -euo pipefail
 cd "$(dirname "$0")"
+../../Scripts/share-builds.sh
 swift=${SWIFT:-swift}
 
-"$swift" build --quiet --product adapters
-"$("$swift" build --show-bin-path)/adapters"
+"$swift" build --quiet -c release --product adapters
+"$("$swift" build -c release --show-bin-path)/adapters"

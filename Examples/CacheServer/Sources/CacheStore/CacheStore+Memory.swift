@@ -18,7 +18,7 @@ extension CacheStore {
     }
 
     /// Evicts up to 8 items of one group; false where there is none.
-    func evict() -> Bool {
+    package func evict() -> Bool {
         guard let group = index.groupToEvict() else { return false }
         for _ in 0..<8 {
             let number = index.oldest(ofGroup: group)

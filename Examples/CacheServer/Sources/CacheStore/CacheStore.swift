@@ -17,14 +17,14 @@ public import Mallow
 public final class CacheStore: @unchecked Sendable {
     public let configuration: CacheConfiguration
     let lock = StoreLock()
-    let arena: SlabArena
-    let quota: QuotaAllocator<PageAllocator>
+    package let arena: SlabArena
+    package let quota: QuotaAllocator<PageAllocator>
     let indexPages = PageAllocator()
     let hash = KeyHash()
     /// The bytes of each part of an item in a chain, but the first.
-    let partSize: Int
-    @exclusivity(unchecked) var index: ItemIndex
-    @exclusivity(unchecked) var indexBytes = 0
+    package let partSize: Int
+    @exclusivity(unchecked) package var index: ItemIndex
+    @exclusivity(unchecked) package var indexBytes = 0
     /// The last number given to a change of a value.
     @exclusivity(unchecked) var lastUnique: UInt64 = 0
     @exclusivity(unchecked) var flushedUnique: UInt64 = 0
@@ -75,7 +75,7 @@ public final class CacheStore: @unchecked Sendable {
     }
 
     @inline(__always)
-    func locked<Result>(_ body: () -> Result) -> Result {
+    package func locked<Result>(_ body: () -> Result) -> Result {
         lock.acquire()
         defer { lock.release() }
         return body()
@@ -133,7 +133,7 @@ public final class CacheStore: @unchecked Sendable {
     /// Brings the clock up to date, which a timer does every second: then a flush that is due happens.
     public func tick() { tick(to: UInt32(clamping: 2 + (.now - startOfClock).components.seconds)) }
 
-    func tick(to time: UInt32) {
+    package func tick(to time: UInt32) {
         locked {
             now = max(now, time)
             if flushDue != 0, flushDue <= now { flush() }

@@ -77,7 +77,7 @@ struct UseOrder {
     }
 }
 
-struct ItemIndex {
+package struct ItemIndex {
     let entries: UnsafeMutablePointer<ItemEntry>
     let buckets: UnsafeMutablePointer<UInt32>
     let capacity: Int
@@ -91,12 +91,12 @@ struct ItemIndex {
     /// A group's items in the order of their last use.
     private let orders: UnsafeMutablePointer<UseOrder>
     private let weights: UnsafeMutablePointer<Double>
-    var uses: UInt32 = 0
+    package var uses: UInt32 = 0
 
     static var groupCount: Int { 24 }
 
     /// Whose sizes, in bytes, are from 2^group on.
-    static func group(byteCount: Int) -> Int { Int.bitWidth - 1 - byteCount.leadingZeroBitCount }
+    package static func group(byteCount: Int) -> Int { Int.bitWidth - 1 - byteCount.leadingZeroBitCount }
 
     init(entries: UnsafeMutablePointer<ItemEntry>, buckets: UnsafeMutablePointer<UInt32>, capacity: Int) {
         self.entries = entries
@@ -244,7 +244,7 @@ struct ItemIndex {
     /// square root of its size, is largest. By time alone an item of 1 MiB would take as long to go as each of the ten
     /// thousand small ones that have room in its place; by the product of both a few large ones that are in use would
     /// never stay beside many small ones that are not.
-    func groupToEvict() -> Int? {
+    package func groupToEvict() -> Int? {
         var found: Int?
         var highest = -1.0
         for group in 0..<Self.groupCount where orders[group].oldest != 0 {

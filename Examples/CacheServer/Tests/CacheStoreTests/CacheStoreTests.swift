@@ -1,6 +1,6 @@
 import Testing
 
-@testable import CacheStore
+import CacheStore
 
 @Suite struct CacheStoreTests {
     @Test func storingAndFinding() throws {

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import CacheStore
+import CacheStore
 
 /// What a store does at its memory limit: always against a model that knows what each key's value was.
 @Suite struct EvictionTests {

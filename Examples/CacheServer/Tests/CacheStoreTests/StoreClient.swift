@@ -1,4 +1,4 @@
-@testable import CacheStore
+import CacheStore
 
 /// A store, called with strings and arrays.
 struct StoreClient {
