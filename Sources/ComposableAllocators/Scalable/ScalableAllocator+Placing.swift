@@ -153,7 +153,8 @@ extension ScalableAllocator {
                     settleHole()
                     (holeLower, holeUpper) = (lower, upper)
                 }
-                if lower >= openStart, lower < cursor { openStart = upper }
+                // A row may begin before the open range.
+                if upper > openStart, lower < cursor { openStart = upper }
             }
         }
         if child.pointee.used == 0 { becameEmpty(child) }

@@ -1,6 +1,7 @@
 // Adding buffers, and looking at those that are there.
 
 public import AllocatorCore
+public import ComposableAllocators
 
 // MARK: - Adding
 
@@ -33,8 +34,13 @@ extension RecyclableMemory {
     @inlinable @inline(__always)
     public mutating func tryAllocate(byteCount: Int, alignment: Int) -> UnsafeMutableRawBufferPointer? {
         if count == capacity, !grow() { return nil }
-        guard let block = current.tryAllocate(byteCount: byteCount, alignment: alignment) else { return nil }
-        let start = block.baseAddress.unsafelyUnwrapped
+        let block =
+            if let scalable {
+                scalable._withUnsafeGuaranteedRef { $0.tryAllocate(byteCount: byteCount, alignment: alignment) }
+            } else {
+                current.tryAllocate(byteCount: byteCount, alignment: alignment)
+            }
+        guard let start = block?.baseAddress else { return nil }
         enter(start, byteCount, owner: currentOwner)
         return UnsafeMutableRawBufferPointer(start: start, count: byteCount)
     }

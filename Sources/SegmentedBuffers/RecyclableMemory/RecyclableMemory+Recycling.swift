@@ -4,6 +4,7 @@
 // them then, and one that joins ranges joins each to the one before.
 
 public import AllocatorCore
+public import ComposableAllocators
 
 extension RecyclableMemory {
     /// A place in a sequence, between two buffers or at an end. See ``mark()``.
@@ -76,12 +77,40 @@ extension RecyclableMemory {
     @inlinable @inline(__always)
     func giveBackUniform(from position: Int) {
         guard let records else { return }
+        if let scalable { return giveBackRows(from: position, to: scalable) }
         var index = count
         while index > position {
             index &-= 1
             current.deallocate(records[index].start)
         }
     }
+
+    /// The same, in rows: buffers that were allocated one after the other mostly lie so.
+    @usableFromInline @inline(never)
+    func giveBackRows(from position: Int, to allocator: Unmanaged<ScalableAllocator>) {
+        let records = records.unsafelyUnwrapped
+        var end = count
+        while end > position {
+            var first = end &- 1
+            let row = records[first].start + Self.blockByteCount(records[first].count)
+            while first > position,
+                records[first &- 1].start + Self.blockByteCount(records[first &- 1].count) == records[first].start
+            {
+                first &-= 1
+            }
+            let (start, blocks) = (records[first].start, end &- first)
+            allocator._withUnsafeGuaranteedRef { allocator in
+                if blocks > 1, allocator.deallocate(row: start, byteCount: row - start, blocks: blocks) { return }
+                // A buffer that was shortened, or a part, or one by one.
+                for index in (first..<end).reversed() { allocator.deallocate(records[index].start) }
+            }
+            end = first
+        }
+    }
+
+    /// The bytes that a ScalableAllocator gives for so many.
+    @inline(__always)
+    private static func blockByteCount(_ count: Int) -> Int { count == 0 ? 16 : (count &+ 15) & ~15 }
 
     /// Gives back what is from a place on and not kept.
     @usableFromInline @inline(never)

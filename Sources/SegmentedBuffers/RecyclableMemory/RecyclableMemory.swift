@@ -12,10 +12,11 @@
 // I5. Serials rise along the records, so that the entry before a mark tells whether all before it is as it was.
 //
 // Cost: an allocation is the allocator's and four stores; recycling is a call of the allocator for each buffer, the
-// last one first. A sequence takes no memory before its first buffer, and keeps its records when it is recycled.
+// last one first, or one for those that lie in a row where it is a ScalableAllocator. A sequence takes no memory before its first buffer, and keeps its records when it is recycled.
 // Not generic, so that its deinit runs in every build. Thread-safety: none, and it is not `Sendable`.
 
 public import AllocatorCore
+public import ComposableAllocators
 import Synchronization
 
 /// A sequence of buffers of one allocator, which are given back all at once: by ``recycle()``, after which it is used
@@ -56,6 +57,8 @@ public struct RecyclableMemory: ~Copyable {
     @usableFromInline var isUniform: Bool
     @usableFromInline var current: any Allocator
     @usableFromInline var formers: ContiguousArray<any Allocator>
+    /// `current`, where it is one: it takes back blocks that lie in a row at once. Kept alive by `current`.
+    @usableFromInline var scalable: Unmanaged<ScalableAllocator>?
     /// Tells the marks of this sequence from those of others.
     @usableFromInline let identity: UInt
 
@@ -72,6 +75,7 @@ public struct RecyclableMemory: ~Copyable {
         nextSerial = 1
         currentOwner = RecyclableEntry.owner(allocator: 0)
         isUniform = true
+        scalable = Self.scalable(allocator)
         identity = Self.identities.wrappingAdd(1, ordering: .relaxed).newValue
     }
 
@@ -94,7 +98,14 @@ public struct RecyclableMemory: ~Copyable {
                 isUniform = false
             }
             current = newValue
+            scalable = Self.scalable(newValue)
         }
+    }
+
+    /// The type first: a cast that fails costs more than it is worth.
+    private static func scalable(_ allocator: any Allocator) -> Unmanaged<ScalableAllocator>? {
+        guard type(of: allocator) == ScalableAllocator.self else { return nil }
+        return (allocator as? ScalableAllocator).map { Unmanaged.passUnretained($0) }
     }
 
     private var hasBlocksOfCurrent: Bool {
