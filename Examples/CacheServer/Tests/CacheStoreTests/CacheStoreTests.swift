@@ -1,6 +1,5 @@
-import Testing
-
 import CacheStore
+import Testing
 
 @Suite struct CacheStoreTests {
     @Test func storingAndFinding() throws {

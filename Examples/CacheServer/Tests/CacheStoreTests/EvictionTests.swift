@@ -1,6 +1,5 @@
-import Testing
-
 import CacheStore
+import Testing
 
 /// What a store does at its memory limit: always against a model that knows what each key's value was.
 @Suite struct EvictionTests {
