@@ -14,24 +14,21 @@ extension SegmentedReader {
     public mutating func readLEB128<Value: FixedWidthInteger & BitwiseCopyable>(
         as type: Value.Type = Value.self
     ) throws(SegmentedReadError) -> (value: Value, byteCount: Int) {
-        // Not the reader's own cursor yet: it stays where the number is malformed.
-        var start = cursor
-        if start.current == start.end {
-            start = Self.following(start, in: list)
-            if start.current == start.end { throw Self.endOfData(needed: 1, available: 0) }
+        // Byte by byte, with branches: where lengths repeat the processor knows them beforehand, and where they don't, a
+        // wrong guess costs about what the next number waits for a length that is found without branches.
+        let (current, end) = (cursor.current, cursor.end)
+        let longest = (Value.bitWidth &+ 6) / 7
+        if end - current >= longest {
+            // A limit that is known when this is compiled leaves a byte's test and its bits, one after the other.
+            let (value, outcome): (Value, Int) = Self.decodedLEB128(current, before: current + longest)
+            guard outcome > 0 else { throw .malformedLEB128 }
+            cursor.current = current + outcome
+            return (value, outcome)
         }
-        // Most numbers are small.
-        let first = start.current.load(as: UInt8.self)
-        if first < 0x80, Value.bitWidth > 7 {
-            start.current += 1
-            cursor = start
-            return (Value(truncatingIfNeeded: Value.isSigned ? Int8(bitPattern: first &<< 1) &>> 1 : Int8(first)), 1)
-        }
-        if start.end - start.current >= 8 {
-            let (value, outcome): (Value, Int) = Self.shortLEB128(start.current.loadUnaligned(as: UInt64.self))
+        if current < end {
+            let (value, outcome): (Value, Int) = Self.decodedLEB128(current, before: end)
             if outcome > 0 {
-                start.current += outcome
-                cursor = start
+                cursor.current = current + outcome
                 return (value, outcome)
             }
         }
@@ -43,7 +40,7 @@ extension SegmentedReader {
         return (value, outcome)
     }
 
-    /// Decodes a number of up to 8 bytes without a branch on its length, which no processor can guess.
+    /// Decodes a number of up to 8 bytes without a branch on its length: for one that is copied together.
     ///
     /// - Parameter stored: the bytes as they lie in memory.
     /// The outcome is how many bytes it took; 0 where it has more than 8, -1 where it is malformed.
