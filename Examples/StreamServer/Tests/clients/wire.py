@@ -1,6 +1,6 @@
 """A server process, and connections to it."""
 
-import os
+import random
 import re
 import signal
 import socket
@@ -11,6 +11,9 @@ import time
 
 # Nothing here waits for a time to pass; this is when it is clear that something will not come.
 PATIENCE = 60
+MEGABYTE = 1 << 20
+# The same ones each time.
+random_numbers = random.Random(5)
 
 
 class Server:
@@ -148,6 +151,15 @@ def read_all(connection):
     while chunk := connection.recv(1 << 18):
         data += chunk
     return bytes(data)
+
+
+def send_in_pieces(connection, data):
+    """Sends data in pieces that begin and end anywhere."""
+    place = 0
+    while place < len(data):
+        size = random_numbers.choice([1, 7, 187, 188, 189, 1316, 5000, 40_000, 200_000])
+        connection.sendall(data[place : place + size])
+        place += size
 
 
 def vanish(connection):
