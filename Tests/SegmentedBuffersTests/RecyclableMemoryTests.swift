@@ -286,7 +286,8 @@ import Testing
             let live = memories.reduce(others.count) { $0 + $1.memory.count }
             guard blocks.brokenInvariant() == nil, blocks.statistics.liveBlocks == live, memories.allSatisfy(\.isFilled)
             else {
-                Issue.record("step \(step), seed \(seed): \(blocks.statistics.liveBlocks) blocks, not \(live); \(blocks.brokenInvariant() ?? "")")
+                let broken = blocks.brokenInvariant() ?? "in order"
+                Issue.record("step \(step), seed \(seed): \(blocks.statistics.liveBlocks) blocks, not \(live); \(broken)")
                 return
             }
         }
