@@ -287,7 +287,8 @@ import Testing
             guard blocks.brokenInvariant() == nil, blocks.statistics.liveBlocks == live, memories.allSatisfy(\.isFilled)
             else {
                 let broken = blocks.brokenInvariant() ?? "in order"
-                Issue.record("step \(step), seed \(seed): \(blocks.statistics.liveBlocks) blocks, not \(live); \(broken)")
+                let found = blocks.statistics.liveBlocks
+                Issue.record("step \(step), seed \(seed): \(found) blocks, not \(live); \(broken)")
                 return
             }
         }
