@@ -7,6 +7,10 @@ extension ScalableAllocator {
     /// What a range to be opened has, if there is one, in granules: 64 KiB, else 16 KiB.
     private static var openGranules: (Int, Int) { (4096, 1024) }
 
+    /// The most that is opened at once: 256 KiB. The cursor touches all that is open before what is freed behind it is
+    /// used again: the whole of a large child, however little of it is live.
+    private static var mostOpenGranules: Int { 16_384 }
+
     /// Sizes up to this are cut from open ranges: 8 KiB.
     static var largestCut: UInt { 8 << 10 }
 
@@ -73,9 +77,14 @@ extension ScalableAllocator {
     private func open(size: UInt) -> Bool {
         let (much, enough) = Self.openGranules
         guard
-            let range = free.allocateRange(holding: much) ?? free.allocateRange(holding: enough)
+            var range = free.allocateRange(holding: much) ?? free.allocateRange(holding: enough)
                 ?? free.allocateRange(holding: Int(bitPattern: size &>> 4))
         else { return false }
+        if range.count > Self.mostOpenGranules {
+            let upper = range.lowerBound + Self.mostOpenGranules
+            insertFree(UInt(bitPattern: upper) &<< 4, UInt(bitPattern: range.upperBound) &<< 4)
+            range = range.lowerBound..<upper
+        }
         let start = UInt(bitPattern: range.lowerBound) &<< 4
         let child = knownChild(start)
         if child.pointee.isBare { child.writeBits() }

@@ -1,5 +1,5 @@
-// Memory for everything, out of a few large children: what is free in all of them is one set of ranges, and what is live
-// is two bits a granule, so that any part of a block can be freed.
+// Memory for everything, out of a few large children: what is free in all of them is one set of ranges, and what is
+// live is two bits a granule, so that any part of a block can be freed.
 //
 //     source ── child ── child ── child …           64 KiB, 128 KiB, … 4 MiB; a larger request has a child alone
 //
@@ -8,31 +8,31 @@
 //                          └─────────────────────┴── `free`: ranges of address / 16 ─────────────────┘
 //                                                                            └── open ──┘
 //
-// S1. Each granule (16 bytes) of a child is live, open, in the hole, or in `free`: exactly one of them. The hole is what
-//     was freed last; a block that is freed beside it joins it there. Where nothing is recycled, what is not live is in
-//     none of them.
+// S1. Each granule (16 bytes) of a child is live, open, in the hole, or in `free`: exactly one of them. The hole is
+//     what was freed last; a block that is freed beside it joins it there. Where nothing is recycled, what is not live
+//     is in none of them.
 // S2. `bits` of a child mark its live blocks, but for `last`: the block that was cut from the open range last and ends
 //     at the cursor, or 0. It is entered when the next one is, or when anything else happens: a block that is freed
 //     before that changes no bit.
 // S3. The open range, from the cursor to the limit, is of `openChild`. All between `openStart` and the cursor is live.
 //     Without an open range all of these are 0 or nil.
-// S4. A child's `used` is what its bits mark. `free` never joins ranges of two children: the last granule is never free.
+// S4. A child's `used` is what its bits mark. `free` never joins ranges of two children: the last granule is never
+//     free.
 // S5. Children of which nothing is marked are listed in `empty`, but for those alone, which are given back, and for the
 //     open one, which may be listed or not.
 //
-// Where a request goes: behind the cursor. Where the open range has no room, the rest of it is freed and another opened,
-// a whole free range: of 64 KiB and more, or else of 16 KiB, or else one that has room, each time of the smallest bin that
-// has one. So the hot case is an addition, blocks that are allocated together lie together, and what is smaller is used
-// when nothing larger is left, before a child is made. A request of more than 8 KiB that the open range has no room for
-// is placed in `free` directly, which is near to best fit.
+// Where a request goes: behind the cursor. Where the open range has no room, the rest of it is freed and another
+// opened, a whole free range (of at most 256 KiB): of 64 KiB and more, or else of 16 KiB, or else one that has room,
+// each time of the smallest bin that has one. So the hot case is an addition, blocks that are allocated together lie
+// together, and what is smaller is used when nothing larger is left, before a child is made. A request of more than 8
+// KiB that the open range has no room for is placed in `free` directly, which is near to best fit.
 //
 // Hysteresis (ScalableAllocator+Children.swift): of empty children the largest stays. If children that were given back
 // are made anew soon after, that many more stay from then on, until a while passes in which they were not needed.
 //
 // Cost: a block that is freed before the next is allocated takes about 12 instructions each way. Entering a block: 15
-// more. Freeing another: finding the child (the one of the last free, else O(log children)), the end of the block (a word
-// a KiB), and one operation of `free`, O(1).
-// Thread-safety: none; see SharedScalableAllocator.
+// more. Freeing another: finding the child (the one of the last free, else O(log children)), the end of the block (a
+// word a KiB), and one operation of `free`, O(1). Thread-safety: none; see SharedScalableAllocator.
 
 public import AllocatorCore
 import RangeAllocators
@@ -40,9 +40,9 @@ import RangeAllocators
 /// Memory of any size out of a few large children, of which any part can be freed; all of it can be recycled at once.
 ///
 /// Use it for what comes in and goes out at different sizes: buffers of a server, parts of messages, whatever is read
-/// first and cut later. It takes children from a ``ScalableSource``, each twice as large as the one before up to a limit,
-/// and serves requests from them; a larger request goes to the source by itself. Children that become empty go back by
-/// themselves, except for one and as many as were needed again recently.
+/// first and cut later. It takes children from a ``ScalableSource``, each twice as large as the one before up to a
+/// limit, and serves requests from them; a larger request goes to the source by itself. Children that become empty go
+/// back by themselves, except for one and as many as were needed again recently.
 ///
 /// - **Parts.** ``deallocate(part:)`` frees the head, the middle or the tail of a block; ``freeRest(of:keeping:)`` all
 ///   but its first bytes. What is left are blocks, each freed by its own address.
@@ -53,8 +53,8 @@ import RangeAllocators
 /// It is the wrong choice where all blocks have one size (``FixedBlockAllocator`` is faster and smaller) and where
 /// nothing is freed before everything is (``Region`` is).
 ///
-/// Sizes are rounded up to multiples of 16 bytes, and all of them are the block's `count`; alignment is at least 16. The
-/// records, out of the blocks' reach, take a 64th of the memory and up to 48 bytes a free range. A double free, a
+/// Sizes are rounded up to multiples of 16 bytes, and all of them are the block's `count`; alignment is at least 16.
+/// The records, out of the blocks' reach, take a 64th of the memory and up to 48 bytes a free range. A double free, a
 /// pointer into a block and a foreign pointer trap, always.
 ///
 /// Allocating and freeing are O(1) however many blocks there are, but for O(log children) to find the child, and a word
