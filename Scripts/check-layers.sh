@@ -30,7 +30,7 @@ allow SlabArenas AllocatorCore ComposableAllocators SystemMemory CMallowShims Sy
 allow AllocatorTestKit AllocatorCore Synchronization Glibc Musl Darwin Android
 allow SegmentedBuffers AllocatorCore ComposableAllocators SystemMemory CMallowShims Synchronization Glibc Musl Darwin
 allow Mallow RangeAllocators AllocatorCore ComposableAllocators SlabArenas SegmentedBuffers
-allow MallowNIO Mallow NIOCore Glibc Musl Darwin
+allow MallowNIO Mallow NIOCore Synchronization Glibc Musl Darwin
 allow MallowFoundation Mallow Foundation FoundationEssentials
 allow MallowTool ArgumentParser Foundation FoundationEssentials Glibc Musl Darwin
 
