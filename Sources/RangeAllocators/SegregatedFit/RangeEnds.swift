@@ -32,6 +32,8 @@ struct RangeEnds: ~Copyable {
         /// Of the bucket, in bytes.
         let bucket: Int
         let place: Int
+        /// The bucket that the hash wants.
+        let home: Int
 
         @inline(__always)
         var isFound: Bool { node != RangeNodes.none }
@@ -39,7 +41,6 @@ struct RangeEnds: ~Copyable {
 
     private var buckets: UnsafeMutableRawPointer
     private var bucketCount: UInt64
-    private var count = 0
 
     private static var bucketBytes: Int { 32 }
     private static var ones: UInt64 { 0x0101_0101_0101 }
@@ -113,7 +114,8 @@ struct RangeEnds: ~Copyable {
     @inline(__always)
     func find(_ key: Int, _ nodes: borrowing RangeNodes) -> Found {
         let hash = hash(key)
-        var bucket = home(hash)
+        let home = home(hash)
+        var bucket = home
         while true {
             let tags = tags(bucket)
             var matches = matches(tags, tag(hash))
@@ -122,11 +124,11 @@ struct RangeEnds: ~Copyable {
                 let entry = entry(bucket, place)
                 let node = entry & ~End.upper.rawValue
                 if (entry == node ? nodes[node].lower : nodes[node].upper) == key {
-                    return Found(node: node, bucket: bucket, place: place)
+                    return Found(node: node, bucket: bucket, place: place, home: home)
                 }
                 matches &= matches &- 1
             }
-            if tags &>> Self.overflowShift == 0 { return Found(node: RangeNodes.none, bucket: 0, place: 0) }
+            if tags &>> Self.overflowShift == 0 { return Found(node: RangeNodes.none, bucket: 0, place: 0, home: 0) }
             bucket = next(bucket)
         }
     }
@@ -135,12 +137,15 @@ struct RangeEnds: ~Copyable {
     @inline(__always)
     private func find(_ key: Int, _ end: End, of node: UInt32) -> Found {
         let hash = hash(key)
-        var bucket = home(hash)
+        let home = home(hash)
+        var bucket = home
         while true {
             var matches = matches(tags(bucket), tag(hash))
             while matches != 0 {
                 let place = matches.trailingZeroBitCount &>> 3
-                if entry(bucket, place) == node | end { return Found(node: node, bucket: bucket, place: place) }
+                if entry(bucket, place) == node | end {
+                    return Found(node: node, bucket: bucket, place: place, home: home)
+                }
                 matches &= matches &- 1
             }
             bucket = next(bucket)
@@ -165,21 +170,18 @@ struct RangeEnds: ~Copyable {
         let place = empty.trailingZeroBitCount &>> 3
         setTags(bucket, tags | tag(hash) &<< UInt64(truncatingIfNeeded: place &<< 3))
         buckets.storeBytes(of: node | end, toByteOffset: bucket &+ 8 &+ 4 &* place, as: UInt32.self)
-        count &+= 1
     }
 
-    /// Removes what a search for this key found.
+    /// Removes what a search found.
     @inline(__always)
-    mutating func remove(_ found: Found, _ key: Int) {
+    mutating func remove(_ found: Found) {
         setTags(found.bucket, tags(found.bucket) & ~(0xff &<< UInt64(truncatingIfNeeded: found.place &<< 3)))
-        count &-= 1
-        let home = home(hash(key))
-        if home != found.bucket { uncount(from: home, to: found.bucket) }
+        if found.home != found.bucket { uncount(from: found.home, to: found.bucket) }
     }
 
     /// Removes an end of a node.
     @inline(__always)
-    mutating func remove(_ key: Int, _ end: End, of node: UInt32) { remove(find(key, end, of: node), key) }
+    mutating func remove(_ key: Int, _ end: End, of node: UInt32) { remove(find(key, end, of: node)) }
 
     /// Lets another node have an end.
     @inline(__always)
@@ -199,10 +201,10 @@ struct RangeEnds: ~Copyable {
         }
     }
 
-    /// Makes room for two more entries.
+    /// Makes room for one more node's entries.
     @inline(__always)
     mutating func reserve(_ nodes: borrowing RangeNodes) {
-        if UInt64(truncatingIfNeeded: count &+ 2) > bucketCount &* 4 { grow(nodes) }
+        if UInt64(truncatingIfNeeded: nodes.count &+ 1) > bucketCount &* 2 { grow(nodes) }
     }
 
     @inline(never)
@@ -213,7 +215,6 @@ struct RangeEnds: ~Copyable {
         buckets.initializeMemory(as: UInt64.self, repeating: 0, count: newCount * Self.bucketBytes / 8)
         bucketCount = UInt64(newCount)
         old.deallocate()
-        count = 0
         for node in nodes.live() {
             insert(nodes[node].lower, .lower, of: node)
             insert(nodes[node].upper, .upper, of: node)
@@ -222,7 +223,6 @@ struct RangeEnds: ~Copyable {
 
     mutating func removeAll() {
         buckets.initializeMemory(as: UInt64.self, repeating: 0, count: Int(bucketCount) * Self.bucketBytes / 8)
-        count = 0
     }
 
     func brokenInvariant(_ nodes: borrowing RangeNodes) -> String? {
@@ -246,6 +246,6 @@ struct RangeEnds: ~Copyable {
             let overflow = Int(tags(bucket * Self.bucketBytes) >> Self.overflowShift)
             guard overflow == passed || overflow == Int(Self.mostOverflow) else { return "E2: bucket \(bucket)" }
         }
-        return used == nodes.count * 2 && used == count ? nil : "E1: \(used) entries for \(nodes.count) ranges"
+        return used == nodes.count * 2 ? nil : "E1: \(used) entries for \(nodes.count) ranges"
     }
 }

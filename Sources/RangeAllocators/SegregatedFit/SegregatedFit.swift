@@ -243,7 +243,7 @@ public struct SegregatedFit: RangeStrategy, ~Copyable {
         if above.isFound {
             let end = nodes[above.node].upper
             if end == upper { return false }
-            ends.remove(above, upper)
+            ends.remove(above)
             if below.isFound {
                 join(below.node, above.node, lower, upper, end)
             } else {
@@ -251,7 +251,7 @@ public struct SegregatedFit: RangeStrategy, ~Copyable {
                 setBounds(above.node, lower, end)
             }
         } else if below.isFound {
-            ends.remove(below, lower)
+            ends.remove(below)
             ends.insert(upper, .upper, of: below.node)
             setBounds(below.node, nodes[below.node].lower, upper)
         } else {
