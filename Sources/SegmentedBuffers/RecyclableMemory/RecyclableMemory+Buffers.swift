@@ -148,10 +148,13 @@ extension RecyclableMemory {
     /// The bytes of a buffer, to write. Traps outside of `0..<count`, and where they are not ``isWritable(at:)``. O(1).
     @_lifetime(&self)
     public mutating func mutableSpan(at index: Int) -> MutableRawSpan {
+        // Read before the branch: where nothing returns, the sequence may be ended behind its last use.
+        let buffer = entry(at: index).pointee.buffer
         if !isWritable(at: index) {
-            misuse("RecyclableMemory", entry(at: index).pointee.start, "is written and not the sequence's alone")
+            misuse(
+                "RecyclableMemory", buffer.baseAddress.unsafelyUnwrapped, "is written and not the sequence's alone")
         }
-        return _overrideLifetime(MutableRawSpan(_unsafeBytes: entry(at: index).pointee.buffer), mutating: &self)
+        return _overrideLifetime(MutableRawSpan(_unsafeBytes: buffer), mutating: &self)
     }
 
     /// Calls a closure with the bytes of each buffer, in their order.

@@ -182,11 +182,15 @@ extension RecyclableMemory {
     /// O(1).
     public mutating func relinquish(at index: Int) -> UnsafeMutableRawBufferPointer {
         let entry = entry(at: index)
+        // Read before the branch: see `mutableSpan(at:)`.
+        let buffer = entry.pointee.buffer
         if entry.pointee.allocatorNumber == nil {
-            misuse("RecyclableMemory", entry.pointee.start, "was to be given away and is not the sequence's own")
+            misuse(
+                "RecyclableMemory", buffer.baseAddress.unsafelyUnwrapped,
+                "was to be given away and is not the sequence's own")
         }
         entry.pointee.owner = 0
         isUniform = false
-        return entry.pointee.buffer
+        return buffer
     }
 }
