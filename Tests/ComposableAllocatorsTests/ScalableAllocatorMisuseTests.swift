@@ -89,6 +89,15 @@ import Testing
             }
         }
         #expect(says(twice?.standardErrorContent, "was borrowed, and is used after another call of the allocator"))
+        // A part out of the middle leaves a block more than there were; what was lent alone goes back.
+        let part = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+            let allocator = try ScalableAllocator(checked: true)
+            let block = try allocator.allocate(byteCount: 4096)
+            let memory = try allocator.borrow(byteCount: 16 << 20)
+            allocator.deallocate(part: UnsafeMutableRawBufferPointer(rebasing: block[1024..<2048]))
+            _ = memory.bytes
+        }
+        #expect(says(part?.standardErrorContent, "was borrowed, and is used after another call of the allocator"))
     }
 
     @Test func sharedMemoryAndAllocators() async {

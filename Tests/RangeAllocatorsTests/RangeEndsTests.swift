@@ -41,4 +41,30 @@ import Testing
         }
         #expect(ranges.freeRanges == free.sorted { $0.lowerBound < $1.lowerBound })
     }
+
+    /// Entries of each bucket passed it, while it was full, so that no bucket ends a search for what is not there.
+    @Test func everyBucketIsPassed() {
+        let ranges = RangeAllocator(size: 1 << 30)
+        #expect(ranges.allocate(0..<1 << 20))
+        var next = 1
+        // Offsets whose hash wants one of the first two buckets: see RangeEnds.hash.
+        func offset(_ bucket: UInt64) -> Int {
+            while ((UInt64(next) ^ UInt64(next) >> 32) &* 0x9e37_79b9_7f4a_7c15) >> 63 != bucket { next += 1 }
+            defer { next += 1 }
+            return next
+        }
+        func free(_ bucket: UInt64) -> Range<Int> {
+            let lower = offset(bucket)
+            let range = lower..<offset(bucket)
+            next += 1
+            ranges.deallocate(range)
+            return range
+        }
+        let first = (0..<4).map { _ in free(0) }
+        for range in first.dropLast() { #expect(ranges.allocate(range)) }
+        for _ in 0..<3 { _ = free(1) }
+        ranges.deallocate(next + 10..<next + 11)
+        #expect(ranges.freeRangeCount == 6)
+        #expect(ranges.brokenInvariant() == nil)
+    }
 }

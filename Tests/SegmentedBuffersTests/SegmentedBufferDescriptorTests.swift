@@ -36,6 +36,17 @@ final class Ends {
 }
 
 @Suite struct SegmentedBufferDescriptorTests {
+    /// All that comes, however much: no number of bytes is too large to be rounded up to segments.
+    @Test func fillWithoutLimit() throws {
+        let (input, output) = (Pipe(), Data([1, 2, 3]))
+        input.fileHandleForWriting.write(output)
+        try input.fileHandleForWriting.close()
+        var buffer = SegmentedBuffer()
+        let descriptor = input.fileHandleForReading.fileDescriptor
+        #expect(try buffer.fillAll(from: descriptor, count: .max, segmentSize: 64) == 3)
+        #expect(buffer == [1, 2, 3])
+    }
+
     /// Writing in parts, as far as the other end has room, and reading in parts, against the bytes that went in.
     @Test(arguments: [false, true]) func partial(sockets: Bool) throws {
         let ledger = Ledger()

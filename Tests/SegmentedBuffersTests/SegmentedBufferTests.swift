@@ -10,6 +10,26 @@ import Testing
 @Suite struct SegmentedBufferTests {
     let ledger = Ledger()
 
+    /// Room that two buffers have is nobody's to fill, also where no bytes of it are asked for.
+    @Test func roomOfTwoIsNotFilled() {
+        var buffer = SegmentedBuffer(segment([1, 2, 3], capacity: 100))
+        var other = buffer
+        buffer.append(capacity: 0) { room in
+            room.storeBytes(of: 9, as: UInt8.self)
+            return 1
+        }
+        other.append(capacity: 0) { room in
+            room.storeBytes(of: 7, as: UInt8.self)
+            return 1
+        }
+        #expect(buffer == [1, 2, 3, 9])
+        #expect(other == [1, 2, 3, 7])
+        // Bytes that may not be written have no room behind them.
+        var constant = SegmentedBuffer(Segment(sharing: [1, 2, 3]))
+        constant.append(capacity: 0) { _ in 0 }
+        #expect(constant == [1, 2, 3])
+    }
+
     private func segment(_ bytes: [UInt8], capacity: Int = 0) -> Segment {
         bytes.withUnsafeBytes { Segment(copying: $0, capacity: capacity) }
     }

@@ -298,6 +298,22 @@ import Testing
         }
     }
 
+    /// Bits that there is no memory for are written nowhere: not into what was given out before.
+    @Test(arguments: [0, 1]) func refusedBits(segments: Int) throws {
+        let ledger = Ledger()
+        ledger.allocator.plan = .request(segments + 1)
+        var writer = SegmentedWriter(segmentSize: 16, allocator: ledger.allocator)
+        var taken = SegmentedBuffer()
+        if segments > 0 {
+            writer.writeRepeating(0x80, count: 16)
+            taken = try writer.takeBuffer()
+        }
+        writer.writeBits(0, count: 3)
+        writer.writeBits(31, count: 5)
+        #expect(taken == [UInt8](repeating: 0x80, count: 16 * segments))
+        #expect(writer.error != nil)
+    }
+
     /// A segment that is refused ends the writing, at every n-th, and all memory goes back.
     @Test func refusedMemory() throws {
         for number in 1...12 {

@@ -82,6 +82,8 @@ extension ScalableAllocator: PartFreeingAllocator {
         let blocks = child.pointee.bits.cut(lower, upper, from: first, last)
         account.remove(byteCount: count &<< 4)
         account.freedBlocks &-= blocks
+        // What `moment` is the sum of must rise all the same: a part out of the middle leaves two blocks.
+        events &+= blocks
         let start = child.pointee.base &+ UInt(bitPattern: lower) &<< 4
         takeBack(start, start &+ UInt(bitPattern: count) &<< 4, of: child)
     }

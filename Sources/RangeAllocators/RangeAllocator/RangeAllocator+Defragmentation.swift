@@ -53,6 +53,8 @@ extension RangeAllocator where Strategy: ~Copyable {
     ///   the strategy tell.
     /// - Complexity: that of freeing a range and of allocating a given one.
     public func move(_ move: RangeMove) -> Bool {
+        // Before its count is asked for, which of a range anywhere may be too large for an Int.
+        guard move.from.lowerBound >= 0, move.from.upperBound <= size else { return false }
         let count = move.from.count
         guard move.to >= 0, move.to <= size, count <= size - move.to, tryDeallocate(move.from) else { return false }
         if allocate(move.destination) { return true }

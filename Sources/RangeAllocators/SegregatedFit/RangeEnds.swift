@@ -5,9 +5,9 @@
 //
 // A tag is a byte of the hash, at least 128, or 0: then the place is empty. An entry that finds the bucket which its
 // hash wants full goes to the next that is not, and each bucket that it passes counts it as overflow. So a search ends
-// at the first bucket without overflow; nearly always that is the first. The offset itself is in the node: a tag
-// that fits is looked up there. Nothing moves when an entry is removed, and there is no loop whose end a processor would
-// have to guess: a search is one load of eight bytes, and what it finds.
+// at the first bucket without overflow, or where it began; nearly always that is the first. The offset itself is in the
+// node: a tag that fits is looked up there. Nothing moves when an entry is removed, and there is no loop whose end a
+// processor would have to guess: a search is one load of eight bytes, and what it finds.
 //
 // E1. Every live node is in the table twice, for its two ends, and nothing else is. The two entries may lie in buckets
 //     that both ends' searches come by, with the same tag: so an entry says which end it is.
@@ -130,6 +130,8 @@ struct RangeEnds: ~Copyable {
             }
             if tags &>> Self.overflowShift == 0 { return Found(node: RangeNodes.none, bucket: 0, place: 0, home: 0) }
             bucket = next(bucket)
+            // Entries may have passed every bucket, one after the other.
+            if bucket == home { return Found(node: RangeNodes.none, bucket: 0, place: 0, home: 0) }
         }
     }
 

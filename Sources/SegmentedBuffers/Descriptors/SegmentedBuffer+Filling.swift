@@ -28,12 +28,14 @@ extension SegmentedBuffer {
             fatalError("SegmentedBuffer: filled with \(atMost) bytes in segments of \(segmentSize)")
         }
         let ownRoom = min(room(), atMost)
-        let newCount = min((atMost - ownRoom + segmentSize - 1) / segmentSize, SystemDescriptor.mostParts - 1)
+        let beyond = atMost - ownRoom
+        // Rounded up, for any number of bytes.
+        let newCount = min(beyond / segmentSize + (beyond % segmentSize > 0 ? 1 : 0), SystemDescriptor.mostParts - 1)
         var new: [Segment] = []
         new.reserveCapacity(newCount)
         do throws(AllocationError) {
             for index in 0..<newCount {
-                let missing = atMost - ownRoom - index * segmentSize
+                let missing = beyond - index * segmentSize
                 new.append(try Segment(capacity: min(missing, segmentSize), allocator: allocator))
             }
         } catch {

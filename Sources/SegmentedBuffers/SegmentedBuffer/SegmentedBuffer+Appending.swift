@@ -91,7 +91,9 @@ extension SegmentedBuffer {
     public mutating func append<Failure: Error>(
         capacity: Int, initializingWith body: (UnsafeMutableRawBufferPointer) throws(Failure) -> Int
     ) throws(Failure) {
-        let isInPlace = capacity <= room() && lastMemory != nil
+        let ownRoom = room()
+        // None may be filled where there is none, for no bytes either: the memory may be another's too (S2).
+        let isInPlace = ownRoom > 0 && capacity <= ownRoom
         var segment = isInPlace ? self.segment(at: segmentCount - 1) : Segment(capacity: grown(capacity, 0))
         let room = segment.roomBehind
         let count = try body(

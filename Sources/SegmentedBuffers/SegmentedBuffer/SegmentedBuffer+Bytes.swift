@@ -65,7 +65,12 @@ extension SegmentedBuffer.Bytes {
         if UInt(bitPattern: index.position) >= UInt(bitPattern: buffer.byteCount) {
             buffer.outside(index.position..<index.position &+ 1)
         }
-        return buffer.bytes(ofSegment: index.segment)[index.offset]
+        let bytes = buffer.bytes(ofSegment: index.segment)
+        // An index of another buffer, or of this one as it was.
+        if UInt(bitPattern: index.offset) >= UInt(bitPattern: bytes.count) {
+            buffer.outside(index.position..<index.position &+ 1)
+        }
+        return bytes[index.offset]
     }
 
     @inlinable @inline(__always)

@@ -32,7 +32,8 @@ extension SegmentedWriter {
         let byteCount = (beyond &+ 7) &>> 3
         // The bits that are left are the highest of a word, and what is below them is 0 (W2).
         writeLow((bits << UInt64(64 &- beyond)) &>> UInt64(64 &- byteCount &* 8), byteCount, .big)
-        bitsLeft = byteCount &* 8 &- beyond
+        // W3: what was not written, where there is no memory, has no byte whose bits are left.
+        bitsLeft = memory == nil ? 0 : byteCount &* 8 &- beyond
         bitsEnd = current
     }
 
