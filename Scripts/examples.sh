@@ -17,7 +17,6 @@ build_snippets() {
 
 build_packages() {
     local package
-    Scripts/share-builds.sh
     for package in Examples/*/; do
         package=${package%/}
         echo "example: $package"

@@ -2,7 +2,6 @@
 # Builds the adapters' checks with both traits on and runs them.
 set -euo pipefail
 cd "$(dirname "$0")"
-../../Scripts/share-builds.sh
 swift=${SWIFT:-swift}
 
 "$swift" build --quiet -c release --product adapters
