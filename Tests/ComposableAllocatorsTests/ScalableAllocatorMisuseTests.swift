@@ -71,35 +71,6 @@ import Testing
         #expect(says(filled?.standardErrorContent, "a read into 10 bytes is said to have filled 11"))
     }
 
-    @Test func borrowedTooLong() async {
-        let after = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
-            let allocator = try ScalableAllocator(checked: true)
-            let memory = try allocator.borrow(byteCount: 100)
-            _ = memory.bytes
-            _ = try allocator.allocate(byteCount: 10)
-            _ = memory.bytes
-        }
-        #expect(says(after?.standardErrorContent, "was borrowed, and is used after another call of the allocator"))
-        let twice = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
-            let allocator = try ScalableAllocator(checked: true)
-            _ = try allocator.allocate(byteCount: 10)
-            try allocator.withBorrowed(byteCount: 100) { memory in
-                try allocator.withBorrowed(byteCount: 100) { _ in }
-                memory.withUnsafeMutableBytes { $0[0] = 1 }
-            }
-        }
-        #expect(says(twice?.standardErrorContent, "was borrowed, and is used after another call of the allocator"))
-        // A part out of the middle leaves a block more than there were; what was lent alone goes back.
-        let part = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
-            let allocator = try ScalableAllocator(checked: true)
-            let block = try allocator.allocate(byteCount: 4096)
-            let memory = try allocator.borrow(byteCount: 16 << 20)
-            allocator.deallocate(part: UnsafeMutableRawBufferPointer(rebasing: block[1024..<2048]))
-            _ = memory.bytes
-        }
-        #expect(says(part?.standardErrorContent, "was borrowed, and is used after another call of the allocator"))
-    }
-
     @Test func sharedMemoryAndAllocators() async {
         let unknown = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
             let shared = try SharedScalableAllocator(shards: 2)

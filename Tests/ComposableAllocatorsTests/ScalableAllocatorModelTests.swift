@@ -86,6 +86,7 @@ private func + (_ stride: StrideTo<Int>, _ more: [Int]) -> [Int] { Array(stride)
             let choice = below(100)
             let growing = step / 100 % 2 == 0
             var ended = false
+            let moment = allocator.moment
             if model.blocks.isEmpty || choice < (growing ? 45 : 25) {
                 let small = below(4) > 0
                 let byteCount = below(small ? setting.largest / 8 : setting.largest)
@@ -130,6 +131,11 @@ private func + (_ stride: StrideTo<Int>, _ more: [Int]) -> [Int] { Array(stride)
                 #expect(model.blocks.allSatisfy(Model.isKept), "contents changed")
                 #expect(!model.overlap)
             }
+            // B1, but for the empty part and for what is not counted where nothing is checked.
+            let mayStay =
+                choice == 99 && !ended || (60..<78).contains(choice)
+                || (94..<98).contains(choice) && !allocator.isChecked
+            #expect(allocator.moment > moment || allocator.moment == moment && mayStay)
             let broken = allocator.brokenInvariant()
             try #require(broken == nil, "step \(step), call \(choice)")
             try #require(

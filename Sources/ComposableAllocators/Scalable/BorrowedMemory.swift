@@ -1,8 +1,11 @@
 // Memory that is used and not taken: it lies where the next request may go.
 //
 // The compiler ties it to a borrow of the allocator's reference, so that it leaves neither the scope nor outlives the
-// allocator. It does not see other calls of the allocator, which is a class: the checked mode does, by a number that
-// every allocation and every call that gives memory back changes.
+// allocator. It does not see other calls of the allocator, which is a class: the checked mode does, by a number.
+//
+// B1. `moment` rises with every call that hands memory out, lends it, or may give some back, whole or in part. It is a
+//     sum, so that the hit paths count nothing more: allocations and frees are counted anyway, and `events` what is
+//     neither. A cut takes as much from the frees as it leaves blocks; `events` rises by as much.
 
 public import AllocatorCore
 
@@ -10,7 +13,16 @@ public import AllocatorCore
 ///
 /// For bytes that are needed for a moment: to format, to decode, to receive what mostly is thrown away. Nonescapable:
 /// it can't be returned, stored or captured. Whatever is called of the allocator afterwards may hand the same memory
-/// out; an allocator that was made with `checked: true` traps at the next use then.
+/// out, or give it back to the source.
+///
+///     var memory = try allocator.borrow(byteCount: 64)
+///     var bytes = memory.mutableBytes          // a variable: what writes changes the span
+///     bytes.storeBytes(of: 7, as: UInt32.self)
+///
+/// An allocator that was made with `checked: true` traps where the memory is used after such a call: where a span is
+/// asked for, and at the start and the end of ``withUnsafeMutableBytes(_:)``. A span that was asked for *before* the
+/// call is not looked at again: its reads and writes are plain ones, in the checked mode as well. So ask for the span
+/// where it is used, and keep none beside other calls.
 @frozen
 public struct BorrowedMemory: ~Copyable, ~Escapable {
     @usableFromInline let start: UnsafeMutableRawPointer
@@ -55,12 +67,14 @@ public struct BorrowedMemory: ~Copyable, ~Escapable {
         }
     }
 
-    /// Calls a closure with the bytes, for C code; they must not leave it.
+    /// Calls a closure with the bytes, for C code; they must not leave it. The checked mode asks before and after it, so
+    /// that a call of the allocator in the closure is found, though not before the closure is done.
     @inlinable
     public mutating func withUnsafeMutableBytes<Result: ~Copyable, Failure: Error>(
         _ body: (UnsafeMutableRawBufferPointer) throws(Failure) -> Result
     ) throws(Failure) -> Result {
         check()
+        defer { check() }
         return try body(UnsafeMutableRawBufferPointer(start: start, count: byteCount))
     }
 }
@@ -71,7 +85,7 @@ func borrowedTooLong(_ pointer: UnsafeRawPointer) -> Never {
 }
 
 extension ScalableAllocator {
-    /// Changes with every allocation, and with all that gives memory back or lends it again.
+    /// B1.
     @inlinable @inline(__always)
     var moment: Int { (account.allocatedBlocks &+ account.freedBlocks &+ events) & .max }
 

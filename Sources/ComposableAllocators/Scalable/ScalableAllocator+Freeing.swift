@@ -82,7 +82,7 @@ extension ScalableAllocator: PartFreeingAllocator {
         let blocks = child.pointee.bits.cut(lower, upper, from: first, last)
         account.remove(byteCount: count &<< 4)
         account.freedBlocks &-= blocks
-        // What `moment` is the sum of must rise all the same: a part out of the middle leaves two blocks.
+        // B1: a part out of the middle leaves two blocks.
         events &+= blocks
         let start = child.pointee.base &+ UInt(bitPattern: lower) &<< 4
         takeBack(start, start &+ UInt(bitPattern: count) &<< 4, of: child)
@@ -115,6 +115,8 @@ extension ScalableAllocator: PartFreeingAllocator {
             guard count <= old else { return nil }
             account.resize(from: old &<< 4, to: count &<< 4)
             cursor = address &+ UInt(bitPattern: count) &<< 4
+            // B1
+            events &+= 1
             return Self.buffer(address, granules: count)
         }
         beginEvent()
@@ -198,12 +200,13 @@ extension ScalableAllocator: ResettableAllocator {
     /// Pointers into the blocks dangle. O(1) and a word a KiB where everything live was allocated in a row since the
     /// last time; else O(children) and as much of their records as was used.
     public func recycle() {
+        events &+= 1
+        // First: the source may call back, and what is read below would be of before.
+        if lent != nil { giveBackLent() }
         account.notePeak()
         let live = UInt(bitPattern: account.liveBytes)
         // S3: if so much is live, it is that.
         if live != 0, live == cursor &- openStart, let child = openChild, !child.pointee.isAlone {
-            events &+= 1
-            if lent != nil { giveBackLent() }
             account.removeAll()
             let first = Int(bitPattern: (openStart &- openBase) &>> 4)
             child.pointee.bits.removeAll(from: first, before: Int(bitPattern: (cursor &- openBase) &>> 4))

@@ -91,7 +91,7 @@ public final class ScalableAllocator {
     @exclusivity(unchecked) var holeLower: UInt = 0
     @exclusivity(unchecked) var holeUpper: UInt = 0
     @exclusivity(unchecked) @usableFromInline var account = BlockAccount()
-    /// Counts what takes borrowed memory away beside allocations.
+    /// Counts what takes borrowed memory away beside allocations and frees: B1, in BorrowedMemory.swift.
     @exclusivity(unchecked) @usableFromInline var events = 0
 
     @exclusivity(unchecked) var free = SegregatedFit()
