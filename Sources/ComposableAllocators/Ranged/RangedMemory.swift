@@ -1,29 +1,29 @@
 // A buffer, out of which pieces are handed out and taken back by address. The state is in a class, RangedSpace, which
 // a pool keeps for the next one: making a small one then costs no records.
 //
-// Not generic, so that its deinit runs in every build. Cost: that of RangeAllocator with first fit, O(log n) of the free
-// ranges. Thread-safety: none, not even for reading, since a search moves the cursor of the ranges' tree.
+// Not generic, so that its deinit runs in every build. Cost: that of RangeAllocator with first fit, O(log n) of the
+// free ranges. Thread-safety: none, not even for reading, since a search moves the cursor of the ranges' tree.
 
 public import AllocatorCore
 public import RangeAllocators
 
-/// A range allocator over one buffer of yours, which hands out pieces of it and takes them back: a mapping, shared memory,
-/// the buffer of a device, a part of another allocator's block.
+/// A range allocator over one buffer of yours, which hands out pieces of it and takes them back: a mapping, shared
+/// memory, the buffer of a device, a part of another allocator's block.
 ///
 ///     var memory = try RangedMemory(mapping, granule: 16)
 ///     if let piece = memory.allocate(byteCount: 4000, alignment: 64) {
 ///         guard memory.deallocate(UnsafeMutableRawBufferPointer(rebasing: piece[1024...])) else { … }
 ///     }
 ///
-/// Pieces have no identity: **any part** of what is allocated can be given back, also one that spans several pieces, and
-/// what is free is joined. It writes nothing into the buffer. Pieces have exactly the size that was asked for, rounded
-/// up to the granule; the lowest that fits is taken, so that the buffer fills from its front.
+/// Pieces have no identity: **any part** of what is allocated can be given back, also one that spans several pieces,
+/// and what is free is joined. It writes nothing into the buffer. Pieces have exactly the size that was asked for,
+/// rounded up to the granule; the lowest that fits is taken, so that the buffer fills from its front.
 ///
 /// **What is not its own is refused**: ``deallocate(_:)`` returns false, and nothing has changed, where a piece is not
 /// or not wholly in the buffer, where it is not of whole granules, and where any part of it is free already.
 ///
-/// The buffer must outlive the last use of its pieces, and nothing else may hand out parts of it; it is not freed. Small
-/// memories that come and go are pooled: ``pooled(byteCount:)``, ``RangedMemoryPool``.
+/// The buffer must outlive the last use of its pieces, and nothing else may hand out parts of it; it is not freed.
+/// Small memories that come and go are pooled: ``pooled(byteCount:)``, ``RangedMemoryPool``.
 ///
 /// It is no `Allocator`: one frees by the pointer alone, and here no sizes are recorded. `ScalableAllocator` is the one
 /// to use where an allocator is asked for, or where the memory may grow by more than one buffer.
@@ -74,8 +74,8 @@ extension RangedMemory {
     ///   - byteCount: how many bytes are needed; none give an empty piece, which needs not be freed. A negative number
     ///     traps.
     ///   - alignment: what the address must be a multiple of: a power of two, in bytes; anything else traps.
-    /// - Returns: the piece, whose `count` is `byteCount` rounded up to the granule; nil where no free range has room, and
-    ///   for an alignment above 1 GiB.
+    /// - Returns: the piece, whose `count` is `byteCount` rounded up to the granule; nil where no free range has room,
+    ///   and for an alignment above 1 GiB.
     public mutating func allocate(byteCount: Int, alignment: Int) -> UnsafeMutableRawBufferPointer? {
         withSpace { space in
             guard let (count, alignment) = space.request(byteCount, alignment) else { return nil }
