@@ -22,5 +22,5 @@ run() { # name, filter
 }
 
 allocators='RangeAllocatorsTests|AllocatorCoreTests|ComposableAllocatorsTests|SlabArenasTests|SegmentedBuffersTests|AllocatorTestKitTests'
-run thread 'MallocHeapTests.HeapTests/Threads|BuddyPoolTests|SynchronizedTests|PerThreadTests|CAllocatorTests|SharedAllocatorTests|SharedSlabArena(Thread|Parts)Tests|SharedRebalancingTests'
+run thread 'MallocHeapTests.HeapTests/Threads|BuddyPoolTests|SynchronizedTests|PerThreadTests|CAllocatorTests|SharedAllocatorTests|SharedScalableTests|RangedMemoryPoolTests|SharedSlabArena(Thread|Parts)Tests|SharedRebalancingTests'
 run address "MallocHeapTests|$allocators"
