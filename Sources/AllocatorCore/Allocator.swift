@@ -137,6 +137,12 @@ extension Allocator where Self: ~Copyable {
     }
 
     /// Frees a block by the buffer that ``allocate(byteCount:alignment:)`` returned.
+    ///
+    /// All of the block is freed: the buffer's base address says which, and its count is not looked at. So a buffer of
+    /// the block's first bytes frees the rest, too; a part is freed by `deallocate(part:)`, where the allocator is a
+    /// `PartFreeingAllocator`.
+    ///
+    /// - Parameter block: a buffer that begins where the block does; one without an address is misuse.
     @inlinable @inline(__always)
     public borrowing func deallocate(_ block: UnsafeMutableRawBufferPointer) {
         deallocate(block.baseAddress.unsafelyUnwrapped)

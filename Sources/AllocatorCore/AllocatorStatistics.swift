@@ -14,7 +14,8 @@ public struct AllocatorStatistics: Codable, Equatable, Sendable {
     public var peakBlocks: Int
     /// The most usable bytes that were ever live at once.
     public var peakBytes: Int
-    /// Blocks allocated since the allocator was made.
+    /// Blocks allocated since the allocator was made. What is left of a block of which a part was freed is not
+    /// allocated again: where parts are freed, `liveBlocks` and `peakBlocks` may be more than this.
     public var totalBlocks: Int
     /// Bytes allocated since the allocator was made: those of each block when it was allocated, and what blocks grew by
     /// in place.

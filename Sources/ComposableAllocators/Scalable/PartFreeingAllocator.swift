@@ -5,6 +5,10 @@ internal import CMallowShims
 internal import SystemMemory
 
 /// Can free a part of a live block: ``ScalableAllocator`` and ``SharedScalableAllocator``.
+///
+/// In the statistics a cut frees bytes and allocates nothing: `liveBlocks` rises by one where a block is left in front
+/// *and* behind, and `totalBlocks` and `totalBytes` stay. So an allocator of which parts were freed may have more live
+/// blocks, and a higher `peakBlocks`, than blocks that were ever allocated.
 public protocol PartFreeingAllocator: Allocator {
     /// Frees a part of a block: its head, its tail, something in the middle, or all of it. What is left in front and
     /// behind are blocks, to be freed by their own addresses; the contents stay.
