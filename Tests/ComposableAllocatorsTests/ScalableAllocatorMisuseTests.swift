@@ -78,6 +78,22 @@ import Testing
         }
         #expect(says(unknown?.standardErrorContent, "SharedScalableAllocator: 0x"))
         #expect(says(unknown?.standardErrorContent, "is not of this allocator"))
+        // What a shard finds out is told in the name of all of them.
+        let twice = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+            let shared = try SharedScalableAllocator(shards: 2)
+            let blocks = try (0..<2).map { _ in try shared.allocate(byteCount: 64) }
+            shared.deallocate(blocks[0])
+            shared.deallocate(blocks[0])
+        }
+        #expect(says(twice?.standardErrorContent, "SharedScalableAllocator: 0x"))
+        #expect(says(twice?.standardErrorContent, "was freed already, or never was a block"))
+        let beyond = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+            let shared = try SharedScalableAllocator(shards: 1)
+            let block = try shared.allocate(byteCount: 64)
+            shared.deallocate(part: UnsafeMutableRawBufferPointer(start: block.baseAddress!, count: 80))
+        }
+        #expect(says(beyond?.standardErrorContent, "SharedScalableAllocator: 0x"))
+        #expect(says(beyond?.standardErrorContent, "begins a part that reaches beyond its block"))
         let buddy = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
             let memory = try SharedBuddyMemory()
             let block = try memory.allocate(byteCount: 100)

@@ -78,6 +78,40 @@ import Testing
         #expect(allocator.children == [])
     }
 
+    /// The totals are the sums over the shards, and those that `statistics` has.
+    @Test func totalsOfAllShards() throws {
+        let allocator = try SharedScalableAllocator(shards: 2)
+        #expect(allocator.heldByteCount == 0 && allocator.childCount == 0)
+        // Each thread of the two has a shard, or both have one.
+        // SAFETY: each block is freed by this thread, after the others are done.
+        struct Passed: @unchecked Sendable { var blocks: [UnsafeMutableRawBufferPointer] = [] }
+        let passed = Mutex(Passed())
+        Threads.run(2) { thread in
+            for byteCount in [100, 5000, (5 << 20) + thread] {
+                guard let block = allocator.tryAllocate(byteCount: byteCount, alignment: 16) else { continue }
+                passed.withLock { $0.blocks.append(block) }
+            }
+        }
+        let blocks = passed.withLock { $0.blocks }
+        #expect(blocks.count == 6 && allocator.usedByteCount == blocks.reduce(0) { $0 + $1.count })
+        func agree() -> Bool {
+            let (statistics, children) = (allocator.statistics, allocator.children)
+            return allocator.childCount == children.count
+                && allocator.heldByteCount == children.reduce(0) { $0 + $1.byteCount }
+                && allocator.usedByteCount == statistics.liveBytes && allocator.freeByteCount == statistics.freeBytes
+                && allocator.heldByteCount < statistics.heldBytes && allocator.brokenInvariant() == nil
+        }
+        // Two that are larger than a child, and one or two children.
+        #expect(agree() && (3...4).contains(allocator.childCount))
+        for block in blocks {
+            allocator.deallocate(block)
+            #expect(agree())
+        }
+        #expect(allocator.usedByteCount == 0 && (1...2).contains(allocator.childCount))
+        try allocator.close()
+        #expect(allocator.heldByteCount == 0 && allocator.freeByteCount == 0 && allocator.childCount == 0)
+    }
+
     /// A shard whose source has no more takes what another has free.
     @Test func anotherShardHelps() throws {
         let memory = try SharedBuddyMemory(capacity: 128 << 10, buddySize: 64 << 10)

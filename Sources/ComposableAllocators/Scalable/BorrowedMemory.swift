@@ -67,8 +67,8 @@ public struct BorrowedMemory: ~Copyable, ~Escapable {
         }
     }
 
-    /// Calls a closure with the bytes, for C code; they must not leave it. The checked mode asks before and after it, so
-    /// that a call of the allocator in the closure is found, though not before the closure is done.
+    /// Calls a closure with the bytes, for C code; they must not leave it. The checked mode asks before and after it,
+    /// so that a call of the allocator in the closure is found, though not before the closure is done.
     @inlinable
     public mutating func withUnsafeMutableBytes<Result: ~Copyable, Failure: Error>(
         _ body: (UnsafeMutableRawBufferPointer) throws(Failure) -> Result
@@ -92,8 +92,26 @@ extension ScalableAllocator {
     /// Lends memory without allocating it: nothing is to be freed.
     ///
     /// The memory is good until the next call of the allocator, also until it is borrowed from again. The compiler
-    /// keeps it in its scope; what it does not see, a use after another call, traps where the allocator was made with
-    /// `checked: true`. The statistics do not know of it.
+    /// keeps it in its scope; what it does not see is a use after another call. So make the allocator with
+    /// `checked: true` in debug builds: there such a use ends the program with a message.
+    ///
+    ///     #if DEBUG
+    ///         let checked = true
+    ///     #else
+    ///         let checked = false
+    ///     #endif
+    ///     let allocator = try ScalableAllocator(checked: checked)
+    ///
+    ///     var memory = try allocator.borrow(byteCount: 1500)
+    ///     let count = memory.withUnsafeMutableBytes { recv(socket, $0.baseAddress, $0.count, 0) }
+    ///     guard count >= 12, isForUs(memory.bytes) else { return } // mostly it is not, and nothing is to be freed
+    ///
+    /// Not for what is kept, and not where a call in between may use the same allocator: there, allocate. The
+    /// statistics do not know of what is borrowed.
+    ///
+    /// Borrow by a `let`, a parameter or a local variable. Where the allocator is a `var` property of a class and is
+    /// *set* while the memory is in use, Swift 6.3's compiler ends with "Invalid lifetime of value", instead of
+    /// refusing the program.
     ///
     /// - Parameters:
     ///   - byteCount: how many bytes; any number, a negative one traps.
@@ -153,7 +171,7 @@ extension ScalableAllocator {
             lent = child
             return child.pointee.base
         }
-        settleHole()
+        settleFreedLast()
         // What is borrowed once is borrowed again: from then on it is found at the cursor.
         if alignment == 16, size <= Self.largestCut { return openRoom(size: size) }
         let count = Int(bitPattern: size &>> 4)

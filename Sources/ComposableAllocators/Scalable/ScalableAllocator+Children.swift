@@ -144,7 +144,7 @@ extension ScalableAllocator {
     private func releaseEmpty(_ child: Child) {
         if openChild == child { closeOpenRange() }
         if source.recycles {
-            settleHole()
+            settleFreedLast()
             let taken = free.allocate(
                 Int(bitPattern: child.pointee.base &>> 4), Int(bitPattern: child.pointee.end &>> 4))
             guard taken else {

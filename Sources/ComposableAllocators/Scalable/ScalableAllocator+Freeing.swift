@@ -36,13 +36,13 @@ extension ScalableAllocator {
     private func noBlock(_ address: UInt) -> Never {
         let pointer = UnsafeRawPointer(bitPattern: address).unsafelyUnwrapped
         guard let child = child(of: address) else {
-            misuse("ScalableAllocator", pointer, "is not of this allocator, or was freed and given back already")
+            misuse(name, pointer, "is not of this allocator, or was freed and given back already")
         }
         if child.pointee.isBare { child.writeBits() }
         if child.pointee.bits.block(containing: Int(bitPattern: (address &- child.pointee.base) &>> 4)) != nil {
-            misuse("ScalableAllocator", pointer, "points inside a block")
+            misuse(name, pointer, "points inside a block")
         }
-        misuse("ScalableAllocator", pointer, "was freed already, or never was a block")
+        misuse(name, pointer, "was freed already, or never was a block")
     }
 }
 
@@ -55,16 +55,16 @@ extension ScalableAllocator: PartFreeingAllocator {
         beginEvent()
         let address = UInt(bitPattern: start)
         guard let child = child(of: address) else {
-            misuse("ScalableAllocator", start, "is not of this allocator: no part of a block begins there")
+            misuse(name, start, "is not of this allocator: no part of a block begins there")
         }
         if child.pointee.isBare { child.writeBits() }
         let base = child.pointee.base
         let end = address &+ UInt(bitPattern: part.count)
         guard let (first, last) = child.pointee.bits.block(containing: Int(bitPattern: (address &- base) &>> 4)) else {
-            misuse("ScalableAllocator", start, "was freed already: no part of a block begins there")
+            misuse(name, start, "was freed already: no part of a block begins there")
         }
         guard end &- base <= UInt(bitPattern: last &+ 1) &<< 4 else {
-            misuse("ScalableAllocator", start, "begins a part that reaches beyond its block")
+            misuse(name, start, "begins a part that reaches beyond its block")
         }
         let lower = Int(bitPattern: (address &- base &+ 15) &>> 4)
         let upper = Int(bitPattern: (end &- base) &>> 4)
@@ -90,9 +90,9 @@ extension ScalableAllocator: PartFreeingAllocator {
 
     @discardableResult
     public func freeRest(of pointer: UnsafeMutableRawPointer, keeping byteCount: Int) -> UnsafeMutableRawBufferPointer {
-        guard byteCount >= 0 else { negativeByteCount("ScalableAllocator", byteCount) }
+        guard byteCount >= 0 else { negativeByteCount(name, byteCount) }
         guard let block = shrink(UInt(bitPattern: pointer), to: byteCount) else {
-            misuse("ScalableAllocator", pointer, "is a block of fewer bytes than are to be kept")
+            misuse(name, pointer, "is a block of fewer bytes than are to be kept")
         }
         return block
     }
@@ -134,7 +134,7 @@ extension ScalableAllocator: ResizableAllocator {
     /// Shrinks any block, and grows one behind which enough is free. The count is rounded up as in an allocation. Nil
     /// where it can't grow in place, and always then where nothing is recycled.
     public func resize(_ pointer: UnsafeMutableRawPointer, byteCount: Int) -> UnsafeMutableRawBufferPointer? {
-        guard byteCount >= 0 else { negativeByteCount("ScalableAllocator", byteCount) }
+        guard byteCount >= 0 else { negativeByteCount(name, byteCount) }
         let address = UInt(bitPattern: pointer)
         if let block = shrink(address, to: byteCount) { return block }
         guard byteCount <= Self.largestRequest else { return nil }
@@ -170,7 +170,7 @@ extension ScalableAllocator: ResizableAllocator {
             }
             closeOpenRange()
         }
-        settleHole()
+        settleFreedLast()
         // Where a block begins nothing is free, and elsewhere a free range begins: it is found by its end.
         if child.pointee.bits.isStart(Int(bitPattern: (lower &- child.pointee.base) &>> 4)) { return false }
         return free.allocate(Int(bitPattern: lower &>> 4), Int(bitPattern: upper &>> 4))
@@ -197,8 +197,10 @@ extension ScalableAllocator: ResettableAllocator {
     /// Frees every block at once and keeps the children that had any, so that the next round of the same size makes
     /// none. Blocks larger than a child go back to the source.
     ///
-    /// Pointers into the blocks dangle. O(1) and a word a KiB where everything live was allocated in a row since the
-    /// last time; else O(children) and as much of their records as was used.
+    /// Pointers into the blocks dangle, and so does whatever holds a block without the allocator's knowledge: segments
+    /// that adopted blocks, buffers made of them. Recycle when none of these is left. O(1) and a word a KiB where
+    /// everything live was allocated in a row since the last time; else O(children) and as much of their records as was
+    /// used.
     public func recycle() {
         events &+= 1
         // First: the source may call back, and what is read below would be of before.
@@ -223,7 +225,7 @@ extension ScalableAllocator: ResettableAllocator {
         beginEvent()
         account.removeAll()
         closeOpenRange()
-        (holeLower, holeUpper) = (0, 0)
+        (freedLastLower, freedLastUpper) = (0, 0)
         free.removeAll()
         recent = nil
         var needed = 0

@@ -44,7 +44,7 @@ extension ScalableAllocator {
             UInt(bitPattern: $0.lowerBound) &<< 4..<UInt(bitPattern: $0.upperBound) &<< 4
         }
         if cursor < limit { ranges.append(cursor..<limit) }
-        if holeLower < holeUpper { ranges.append(holeLower..<holeUpper) }
+        if freedLastLower < freedLastUpper { ranges.append(freedLastLower..<freedLastUpper) }
         ranges.sort { $0.lowerBound < $1.lowerBound }
         var next = ranges[...]
         var blocks = last == 0 ? 0 : 1

@@ -37,7 +37,7 @@ extension ScalableAllocator {
             return placeAlone(size: size, alignment: alignment)
         }
         if account.allocatedBytes >= empty.windowEnd { endWindow() }
-        settleHole()
+        settleFreedLast()
         if alignment == 16, size <= Self.largestCut {
             closeOpenRange()
             if open(size: size) { return cutLast(size: size) }
@@ -131,17 +131,17 @@ extension ScalableAllocator {
     func insertFree(_ lower: UInt, _ upper: UInt) {
         guard free.insert(Int(bitPattern: lower &>> 4), Int(bitPattern: upper &>> 4)) else {
             misuse(
-                "ScalableAllocator", UnsafeRawPointer(bitPattern: lower).unsafelyUnwrapped,
+                name, UnsafeRawPointer(bitPattern: lower).unsafelyUnwrapped,
                 "is free and was freed: its records were overwritten")
         }
     }
 
-    /// Puts the hole where what is free is.
+    /// Puts what was freed last where what is free is.
     @inline(__always)
-    func settleHole() {
-        guard holeUpper != 0 else { return }
-        insertFree(holeLower, holeUpper)
-        (holeLower, holeUpper) = (0, 0)
+    func settleFreedLast() {
+        guard freedLastUpper != 0 else { return }
+        insertFree(freedLastLower, freedLastUpper)
+        (freedLastLower, freedLastUpper) = (0, 0)
     }
 
     /// Takes back granules of a child that no bit marks any more.
@@ -151,16 +151,16 @@ extension ScalableAllocator {
         if source.recycles {
             if upper == cursor {
                 cursor = lower
-                if lower == holeUpper { (cursor, holeLower, holeUpper) = (holeLower, 0, 0) }
+                if lower == freedLastUpper { (cursor, freedLastLower, freedLastUpper) = (freedLastLower, 0, 0) }
                 if cursor < openStart { openStart = cursor }
             } else {
-                if lower == holeUpper {
-                    holeUpper = upper
-                } else if upper == holeLower {
-                    holeLower = lower
+                if lower == freedLastUpper {
+                    freedLastUpper = upper
+                } else if upper == freedLastLower {
+                    freedLastLower = lower
                 } else {
-                    settleHole()
-                    (holeLower, holeUpper) = (lower, upper)
+                    settleFreedLast()
+                    (freedLastLower, freedLastUpper) = (lower, upper)
                 }
                 // A row may begin before the open range.
                 if upper > openStart, lower < cursor { openStart = upper }

@@ -55,7 +55,7 @@ extension ScalableAllocator: MeasuredAllocator {
         return children
     }
 
-    public func findLeaks() -> LeakError? { leakInStatistics(of: "ScalableAllocator") }
+    public func findLeaks() -> LeakError? { leakInStatistics(of: name) }
 
     /// Gives all children back, if no block is live.
     ///
@@ -76,7 +76,7 @@ extension ScalableAllocator: MeasuredAllocator {
         beginEvent()
         let held = heldBytes
         closeOpenRange()
-        settleHole()
+        settleFreedLast()
         dropAllEmpties()
         empty.droppedBytes = 0
         empty.spareBytes = 0

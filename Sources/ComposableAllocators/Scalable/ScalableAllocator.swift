@@ -8,9 +8,9 @@
 //                          └─────────────────────┴── `free`: ranges of address / 16 ─────────────────┘
 //                                                                            └── open ──┘
 //
-// S1. Each granule (16 bytes) of a child is live, open, in the hole, or in `free`: exactly one of them. The hole is
-//     what was freed last; a block that is freed beside it joins it there. Where nothing is recycled, what is not live
-//     is in none of them.
+// S1. Each granule (16 bytes) of a child is live, open, freed last, or in `free`: exactly one of them. What was freed
+//     last is one range apart from `free`; a block that is freed beside it joins it there. Where nothing is recycled,
+//     what is not live is in none of them.
 // S2. `bits` of a child mark its live blocks, but for `last`: the block that was cut from the open range last and ends
 //     at the cursor, or 0. It is entered when the next one is, or when anything else happens: a block that is freed
 //     before that changes no bit.
@@ -54,7 +54,7 @@ import RangeAllocators
 /// nothing is freed before everything is (``Region`` is).
 ///
 /// Sizes are rounded up to multiples of 16 bytes, and all of them are the block's `count`; alignment is at least 16.
-/// The records, out of the blocks' reach, take a 64th of the memory and up to 48 bytes a free range. A double free, a
+/// The records, out of the blocks' reach, take a 64th of the memory and up to 60 bytes a free range. A double free, a
 /// pointer into a block and a foreign pointer trap, always.
 ///
 /// Allocating and freeing are O(1) however many blocks there are, but for O(log children) to find the child, and a word
@@ -88,8 +88,8 @@ public final class ScalableAllocator {
     @exclusivity(unchecked) @usableFromInline var openChild: Child?
     @exclusivity(unchecked) var openStart: UInt = 0
     /// What was freed last, or 0 twice. S1.
-    @exclusivity(unchecked) var holeLower: UInt = 0
-    @exclusivity(unchecked) var holeUpper: UInt = 0
+    @exclusivity(unchecked) var freedLastLower: UInt = 0
+    @exclusivity(unchecked) var freedLastUpper: UInt = 0
     @exclusivity(unchecked) @usableFromInline var account = BlockAccount()
     /// Counts what takes borrowed memory away beside allocations and frees: B1, in BorrowedMemory.swift.
     @exclusivity(unchecked) @usableFromInline var events = 0
@@ -107,29 +107,43 @@ public final class ScalableAllocator {
     @exclusivity(unchecked) var recordBytes = 0
     @exclusivity(unchecked) var unusableBytes = 0
     @exclusivity(unchecked) var empty = EmptyChildren()
+    /// What misuse is reported under: that of the shared allocator where this is a shard of one.
+    let name: StaticString
 
     /// Makes an allocator, which takes no memory from its source before the first request.
     ///
     /// - Parameters:
     ///   - initialSize: bytes of the first child: a power of two from 1 KiB up.
-    ///   - largestChild: bytes at which children stop doubling: a power of two from `initialSize` up to 2^40.
+    ///   - largestChild: bytes at which children stop doubling: a power of two from `initialSize` up to 2^40. Children
+    ///     serve requests of up to 16 bytes less; a larger one has a child alone, which is made and given back with it.
+    ///     So where requests of a power of two come again and again, this wants to be more than that power.
     ///   - source: where children come from.
-    ///   - checked: traps where borrowed memory is used after another allocation. Costs a comparison a use.
+    ///   - checked: traps where borrowed memory is used after another call. Costs a comparison a use.
     /// - Throws: ``ConfigurationError``, which names the argument.
-    public init(
+    public convenience init(
         initialSize: Int = defaultInitialSize, largestChild: Int = defaultLargestChild,
         source: ScalableSource = .upstream(SystemAllocator()), checked: Bool = false
     ) throws(ConfigurationError) {
+        try self.init(
+            name: "ScalableAllocator", initialSize: initialSize, largestChild: largestChild, source: source,
+            checked: checked)
+    }
+
+    /// One that reports misuse under another name.
+    init(
+        name: StaticString, initialSize: Int, largestChild: Int, source: ScalableSource, checked: Bool = false
+    ) throws(ConfigurationError) {
         guard initialSize >= 1024, isPowerOfTwo(initialSize) else {
             throw ConfigurationError(
-                allocator: "ScalableAllocator", argument: "initialSize", value: initialSize,
+                allocator: "\(name)", argument: "initialSize", value: initialSize,
                 requirement: "a power of two, and at least 1024")
         }
         guard largestChild >= initialSize, isPowerOfTwo(largestChild), largestChild <= 1 << 40 else {
             throw ConfigurationError(
-                allocator: "ScalableAllocator", argument: "largestChild", value: largestChild,
+                allocator: "\(name)", argument: "largestChild", value: largestChild,
                 requirement: "a power of two from initialSize (\(initialSize)) to 2^40")
         }
+        self.name = name
         self.initialSize = initialSize
         self.largestChild = largestChild
         self.source = source

@@ -4,8 +4,8 @@ public import AllocatorCore
 
 /// Where a ``ScalableAllocator`` takes its memory from.
 ///
-/// Chosen when the allocator is made, not when the program is compiled: what a source costs is paid for a child, not for
-/// a block.
+/// Chosen when the allocator is made, not when the program is compiled: what a source costs is paid for a child, not
+/// for a block.
 public struct ScalableSource {
     let allocator: any Allocator
     /// Whether the allocator that children come from is nobody else's.
@@ -36,8 +36,8 @@ public struct ScalableSource {
 
     /// The system's malloc, without recycling: every request goes there, and every block goes back when all of it is
     /// freed. No memory is kept and no block's memory is used again by this allocator, so that what watches over malloc
-    /// (the address sanitizer, valgrind) sees each block. For finding bugs, and for comparing: an allocation costs about
-    /// ten times as much.
+    /// (the address sanitizer, valgrind) sees each block. For finding bugs, and for comparing: an allocation costs
+    /// about ten times as much.
     public static var withoutRecycling: ScalableSource { ScalableSource(SystemAllocator(), recycles: false) }
 }
 

@@ -7,8 +7,8 @@
 // H1. The pages of a live child have its shard's number. Children are whole pages, so a page is of one child.
 // H2. A leaf that was made stays until the allocator is closed or ends.
 //
-// Cost: two loads to look up; a byte a page of 64 KiB to enter. Root and leaves are address space until they are written.
-// Thread-safety: all of it.
+// Cost: two loads to look up; a byte a page of 64 KiB to enter. Root and leaves are address space until they are
+// written. Thread-safety: all of it.
 
 import CMallowShims
 import Synchronization
@@ -70,8 +70,8 @@ struct ShardMap: @unchecked Sendable {
         return number == 0 ? nil : Int(number) &- 1
     }
 
-    /// Enters the pages of a child. False where there is no memory for a leaf, or the address is out of reach: then some
-    /// may be entered.
+    /// Enters the pages of a child. False where there is no memory for a leaf, or the address is out of reach: then
+    /// some may be entered.
     func insert(_ base: UInt, byteCount: Int, shard: Int) -> Bool {
         let pages = base >> 16..<(base + UInt(byteCount)) >> 16
         guard pages.upperBound <= 1 << 32 else { return false }

@@ -14,12 +14,12 @@ public import RangeAllocators
 import Synchronization
 internal import SystemMemory
 
-/// Large blocks of powers of two out of one range of addresses, for several threads: what children are made of where many
-/// allocators share their memory.
+/// Large blocks of powers of two out of one range of addresses, for several threads: what children are made of where
+/// many allocators share their memory.
 ///
-/// A child that one allocator gives back is another's next one, without a system call. The memory behind a buddy goes back
-/// to the system when all of its blocks are free, except for one buddy. For small blocks it is wasteful: each takes
-/// ``smallestBlock`` or more.
+/// A child that one allocator gives back is another's next one, without a system call. The memory behind a buddy goes
+/// back to the system when all of its blocks are free, except for one buddy. For small blocks it is wasteful: each
+/// takes ``smallestBlock`` or more.
 ///
 /// Every block is aligned to its size, up to the size of a buddy; a request that is larger is refused. A double free, a
 /// pointer into a block and a foreign pointer trap. Thread-safe.

@@ -7,8 +7,8 @@
 // H4. A shard's allocator is used under its lock alone. Locks of several shards are taken in their order.
 //
 // A thread allocates from the shard of its number, where the lock mostly is free; where that has no memory, from the
-// others. Lists for remote frees would take the lock off the way of a thread that frees another's blocks, and would keep
-// parts from joining until the owner comes by: simple wins here.
+// others. Lists for remote frees would take the lock off the way of a thread that frees another's blocks, and would
+// keep parts from joining until the owner comes by: simple wins here.
 //
 // Cost: two atomic operations beside ScalableAllocator's, and two loads more to free. Thread-safe.
 
@@ -18,10 +18,10 @@ public import AllocatorCore
 ///
 /// Use it where blocks pass from thread to thread: buffers that one reads and another writes out. For a thread's own
 /// blocks, a ``ScalableAllocator`` for each is faster. All that it does is what ``ScalableAllocator`` does, by the same
-/// rules; misuse is reported under that name. Children are at least 64 KiB and aligned to it.
+/// rules. Children are at least 64 KiB and aligned to it.
 ///
-/// ``freeAll()``, ``recycle()`` and ``close()`` are for moments at which no other thread has blocks in use. Borrowing is
-/// by closure: it takes a block for as long as the closure runs, since other threads call meanwhile.
+/// ``freeAll()``, ``recycle()`` and ``close()`` are for moments at which no other thread has blocks in use. Borrowing
+/// is by closure: it takes a block for as long as the closure runs, since other threads call meanwhile.
 ///
 /// Costs a lock that is mostly free and ``ScalableAllocator``'s. Thread-safe.
 public final class SharedScalableAllocator: @unchecked Sendable {
@@ -34,7 +34,8 @@ public final class SharedScalableAllocator: @unchecked Sendable {
     ///
     /// - Parameters:
     ///   - initialSize: bytes of each shard's first child: a power of two from 64 KiB up.
-    ///   - largestChild: bytes at which children stop doubling: a power of two from `initialSize` up to 2^40.
+    ///   - largestChild: bytes at which children stop doubling: a power of two from `initialSize` up to 2^40. Children
+    ///     serve requests of up to 16 bytes less.
     ///   - shards: how many: from 1 to 128; nil stands for a power of two that is not below the number of processors.
     ///   - source: where children come from.
     /// - Throws: ``ConfigurationError``, which names the argument.
@@ -60,7 +61,7 @@ public final class SharedScalableAllocator: @unchecked Sendable {
         self.shards = .allocate(capacity: shardCount)
         for index in 0..<shardCount {
             let core = try ScalableAllocator(
-                initialSize: initialSize, largestChild: largestChild,
+                name: "SharedScalableAllocator", initialSize: initialSize, largestChild: largestChild,
                 source: source.makeSource(shard: index, map: map))
             (self.shards + index).initialize(to: ScalableShard(core))
         }
@@ -83,7 +84,7 @@ public final class SharedScalableAllocator: @unchecked Sendable {
     }
 
     /// Does something with all shards, as of one moment.
-    private func withAllShards<Result>(_ body: ([ScalableAllocator]) -> Result) -> Result {
+    func withAllShards<Result>(_ body: ([ScalableAllocator]) -> Result) -> Result {
         for index in 0..<shardCount { shards[index].lock.acquire() }
         defer { for index in 0..<shardCount { shards[index].lock.release() } }
         return body((0..<shardCount).map { shards[$0].core.takeUnretainedValue() })
@@ -266,8 +267,8 @@ extension SharedScalableAllocator: ResettableAllocator, MeasuredAllocator {
         withAllShards { $0.flatMap(\.children) }.sorted { $0.address < $1.address }
     }
 
-    /// The account as of one moment, at which all shards' locks are held; but the peaks, which are the sums of the shards'
-    /// own: at least the most that were ever live at once, and exact where one shard is used. O(shards).
+    /// The account as of one moment, at which all shards' locks are held; but the peaks, which are the sums of the
+    /// shards' own: at least the most that were ever live at once, and exact where one shard is used. O(shards).
     public var statistics: AllocatorStatistics {
         let tables = map.byteCount + shardCount * MemoryLayout<ScalableShard>.stride
         return withAllShards { cores in
