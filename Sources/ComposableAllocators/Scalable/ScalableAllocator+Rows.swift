@@ -16,8 +16,9 @@ extension ScalableAllocator {
         beginEvent()
         let address = UInt(bitPattern: start)
         let size = UInt(bitPattern: byteCount)
+        // The bits of a bare child are not written; it is one block.
         guard (address | size) & 15 == 0, size > 0, let child = child(of: address),
-            size <= child.pointee.end &- address
+            size <= child.pointee.end &- address, !child.pointee.isBare
         else { return false }
         let first = Int(bitPattern: (address &- child.pointee.base) &>> 4)
         guard child.pointee.bits.removeRow(first, first &+ byteCount &>> 4 &- 1, blocks: blocks) else { return false }
