@@ -36,8 +36,6 @@ struct Main: ParsableCommand {
     var unnamed = "live"
     @Option(help: "What the packets lie in: mallow, array, bytebuffer or copies. The others are there to be compared.")
     var buffers = BufferKind.mallow
-    @Flag(name: .shortAndLong, help: "Say on standard error what is listened on.")
-    var verbose = false
 
     static func main() {
         do {
@@ -70,10 +68,8 @@ struct Main: ParsableCommand {
         }
         func size(_ name: String, _ text: String, _ range: ClosedRange<Int>) throws(OptionError) -> Int {
             guard let count = byteCount(text), range.contains(count) else {
-                throw OptionError(
-                    description:
-                        "--\(name) \(text): a size such as 65536, 64k or 8m, from \(range.lowerBound) to \(range.upperBound)"
-                )
+                let limits = "from \(range.lowerBound) to \(range.upperBound)"
+                throw OptionError(description: "--\(name) \(text): a size such as 65536, 64k or 8m, \(limits)")
             }
             return count
         }
@@ -105,7 +101,7 @@ struct Main: ParsableCommand {
     private func serve(_ options: ServerOptions, _ memory: some StreamMemory) throws -> Int32 {
         do {
             let server = try Server(options, memory: memory)
-            if verbose { Self.note("listening on \(options.address):\(server.port)") }
+            Self.note("listening on \(options.address):\(server.port)")
             try server.run()
         }
         do {

@@ -21,7 +21,7 @@ class Server:
 
     def __init__(self, command, *options):
         self.process = subprocess.Popen(
-            [*command, "--port", "0", "--verbose", *options], stderr=subprocess.PIPE, text=True)
+            [*command, "--port", "0", *options], stderr=subprocess.PIPE, text=True)
         line = self.process.stderr.readline()
         found = re.search(r"listening on \S+:(\d+)", line)
         if not found:
