@@ -3,9 +3,9 @@
 // `MallocWorkloads` (C) runs one workload under whatever malloc is preloaded; `malloc-bench` (Swift) runs them all
 // under every malloc it finds and compares. `allocator-bench` (Swift) compares the allocators that programs compose
 // with malloc, std::pmr and Boost.Pool (`AllocatorRivals`, C++), all in one program; `slab-bench` does the same with
-// slab arenas and with what else counts references (`SlabRivals`, C++, and SwiftNIO); `range-bench` with range allocators
-// and trees of free ranges (`RangeRivals`, C++); `segment-bench` with scalable memory, segmented buffers and their
-// reader, and SwiftNIO's. What they share is `BenchSupport`.
+// slab arenas and with what else counts references (`SlabRivals`, C++, and SwiftNIO); `range-bench` with range
+// allocators and trees of free ranges (`RangeRivals`, C++); `segment-bench` with scalable memory, segmented buffers and
+// their reader, and SwiftNIO's. What they share is `BenchSupport`.
 
 import PackageDescription
 

@@ -1,5 +1,5 @@
-// Packets of MQTT out of a stream that comes in pieces of any size: nothing is put together first, a payload is passed on
-// without copying it, and what was read is dropped from the front.
+// Packets of MQTT out of a stream that comes in pieces of any size: nothing is put together first, a payload is passed
+// on without copying it, and what was read is dropped from the front.
 
 import Mallow
 

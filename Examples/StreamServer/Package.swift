@@ -2,8 +2,8 @@
 import PackageDescription
 
 let settings: [SwiftSetting] = [
-    // One thread serves everything. Checks that two threads don't change one variable at once would cost each packet some
-    // calls of the Swift runtime.
+    // One thread serves everything. Checks that two threads don't change one variable at once would cost each packet
+    // some calls of the Swift runtime.
     .unsafeFlags(["-enforce-exclusivity=unchecked"]),
     // The relay and the parser are generic over the buffers: the server's module compiles them anew for each kind.
     .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release)),
@@ -25,7 +25,7 @@ let package = Package(
         .target(
             name: "TransportStream", dependencies: [.product(name: "Mallow", package: "mallow")],
             swiftSettings: settings),
-        // Who gets which packets, over three kinds of buffers. Knows no socket.
+        // Who gets which packets, over four kinds of buffers. Knows no socket.
         .target(
             name: "StreamRelay",
             dependencies: [

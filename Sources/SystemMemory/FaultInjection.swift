@@ -16,8 +16,8 @@
         /// Lets the `nth` call from now (1 is the next) fail, and the `count - 1` calls after it. Only calls of the
         /// given kinds count.
         ///
-        /// - Parameter code: the errno with which a call of `SystemDescriptor` fails, in place of EIO: also one on which
-        ///   it tries again, or waits.
+        /// - Parameter code: the errno with which a call of `SystemDescriptor` fails, in place of EIO: also one on
+        ///   which it tries again, or waits.
         public static func fail(
             nth: Int, count: Int = 1, of calls: [Call] = [.map, .unmap, .discard, .remap], code: Int32? = nil
         ) {

@@ -214,14 +214,14 @@
         /// How many places one call takes.
         public static var mostParts: Int { 1024 }
 
-        /// Fills places in their order, with what is there. Returns how many bytes that was: 0 at the end, and nil where
-        /// there is nothing yet and the descriptor does not wait.
+        /// Fills places in their order, with what is there. Returns how many bytes that was: 0 at the end, and nil
+        /// where there is nothing yet and the descriptor does not wait.
         public func read(into parts: UnsafeBufferPointer<iovec>) throws(FailedCall) -> Int? {
             try transfer(.readDescriptor, "readv") { readv(descriptor, parts.baseAddress, Int32(parts.count)) }
         }
 
-        /// Writes places in their order. Returns how many bytes were taken; nil where none can be now and the descriptor
-        /// does not wait.
+        /// Writes places in their order. Returns how many bytes were taken; nil where none can be now and the
+        /// descriptor does not wait.
         public func write(_ parts: UnsafeBufferPointer<iovec>) throws(FailedCall) -> Int? {
             try transfer(.writeDescriptor, "writev") { writev(descriptor, parts.baseAddress, Int32(parts.count)) }
         }

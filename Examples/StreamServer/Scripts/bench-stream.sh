@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# What `make bench-stream` runs: the stream server on Mallow's buffers, on [UInt8] (shared, and copied) and on SwiftNIO's
-# ByteBuffer, in turn, with the same stream and the same clients. Prints medians, spread and ratios. Installs what is missing.
+# What `make bench-stream` runs: the stream server on Mallow's buffers, on [UInt8] (shared, and copied) and on
+# SwiftNIO's ByteBuffer, in turn, with the same stream and the same clients. Prints medians, spread and ratios. Installs
+# what is missing.
 #
 #     Examples/StreamServer/Scripts/bench-stream.sh [--rounds 5] [--subscribers 8] [--megabytes 400] [--quick]
 set -euo pipefail

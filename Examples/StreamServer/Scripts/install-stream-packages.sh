@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the stream server is tested and measured with, and is missing: ffmpeg (with ffprobe), curl and python3, from
-# Debian. Says nothing when all is there. Where apt-get is not, it says what to install.
+# Installs what the stream server is tested and measured with, and is missing: ffmpeg (with ffprobe), curl and python3,
+# from Debian. Says nothing when all is there. Where apt-get is not, it says what to install.
 #
 #     Examples/StreamServer/Scripts/install-stream-packages.sh
 set -eu

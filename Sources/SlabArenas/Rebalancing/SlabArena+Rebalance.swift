@@ -66,8 +66,8 @@ extension SlabArena {
 
     /// What may be moved without being asked: when a request finds no memory, slabs are emptied for its class as
     /// ``rebalance(to:policy:limit:moved:)`` does, within this limit, before ``onShortage`` is called. Nil, as it is at
-    /// first: nothing moves by itself. Nothing does without ``onMove``, either. A slab is never emptied that has a chunk
-    /// which a chain links to, or which a handle or a buffer has a reference of.
+    /// first: nothing moves by itself. Nothing does without ``onMove``, either. A slab is never emptied that has a
+    /// chunk which a chain links to, or which a handle or a buffer has a reference of.
     public var automaticRebalancing: SlabAutomaticRebalancing? {
         get { moving.automatic }
         set {

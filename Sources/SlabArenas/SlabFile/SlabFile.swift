@@ -60,8 +60,8 @@ public final class SlabFile {
     /// All that the arena relies on is checked before it is used, so that a file which is damaged, or was made to harm,
     /// is refused; and where the file was saved with checksums of its data, so are the data.
     ///
-    /// What is not in the file is set again: `maximumByteCount`, and the arena's handlers, delay and automatic mode. The
-    /// program finds its items from ``root``, at which it keeps an index, or by ``SlabArena/forEachLiveChunk(_:)``.
+    /// What is not in the file is set again: `maximumByteCount`, and the arena's handlers, delay and automatic mode.
+    /// The program finds its items from ``root``, at which it keeps an index, or by ``SlabArena/forEachLiveChunk(_:)``.
     ///
     /// - Throws: ``SlabFileError``; the file is as it was then.
     /// - Complexity: O(chunks), and O(bytes) where data are checked; no data are read otherwise.
@@ -103,9 +103,9 @@ public final class SlabFile {
 
     /// Saves everything, live chunks included, and lets go of the file: the way to end its use.
     ///
-    /// Pointers into the arena dangle then, and a ``SlabBuffer`` of before traps when it ends: let handles end first, in
-    /// a scope of their own or by `_ = consume handle`. Locations hold again when the file is opened. (``SlabArena/close()`` is another thing: the end of a phase of use, which throws where
-    /// chunks are live.)
+    /// Pointers into the arena dangle then, and a ``SlabBuffer`` of before traps when it ends: let handles end first,
+    /// in a scope of their own or by `_ = consume handle`. Locations hold again when the file is opened.
+    /// (``SlabArena/close()`` is another thing: the end of a phase of use, which throws where chunks are live.)
     ///
     /// - Parameter checksummingData: whether opening should find out every change of the data, too, such as a disk's.
     ///   Costs reading all of them, here and there; otherwise what is checked is what the arena itself relies on.

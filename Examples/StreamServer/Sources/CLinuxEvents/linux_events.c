@@ -1,4 +1,5 @@
-// accept4 is there for _GNU_SOURCE alone, which the header must not define: Swift's own import of the C library does not.
+// accept4 is there for _GNU_SOURCE alone, which the header must not define: Swift's own import of the C library does
+// not.
 #define _GNU_SOURCE
 #include "linux_events.h"
 

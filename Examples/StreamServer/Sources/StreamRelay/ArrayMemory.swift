@@ -1,5 +1,5 @@
-// The relay on [UInt8]: each read makes an array, of which the queues have slices. What was read only to a small part is
-// copied to an array of its size, as an array can't give back its rest.
+// The relay on [UInt8]: each read makes an array, of which the queues have slices. What was read only to a small part
+// is copied to an array of its size, as an array can't give back its rest.
 
 import TransportStream
 

@@ -1,5 +1,5 @@
-// The body of an HTTP request in chunks: each is a line with its size in hexadecimal digits, the bytes, and the end of a line;
-// the last has the size 0. The bytes are handed on where they lie.
+// The body of an HTTP request in chunks: each is a line with its size in hexadecimal digits, the bytes, and the end of
+// a line; the last has the size 0. The bytes are handed on where they lie.
 //
 //     5E0 CR LF  1504 bytes  CR LF  …  0 CR LF  CR LF
 

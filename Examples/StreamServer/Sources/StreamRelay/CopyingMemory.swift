@@ -1,5 +1,5 @@
-// The relay on one [UInt8] for each queue: what is simplest to write. Reading takes one buffer for all connections; what goes to a
-// queue is copied to its array, once for each subscriber.
+// The relay on one [UInt8] for each queue: what is simplest to write. Reading takes one buffer for all connections;
+// what goes to a queue is copied to its array, once for each subscriber.
 
 import Glibc
 import TransportStream

@@ -1,11 +1,11 @@
 // What a connection wants, by its first bytes:
 //
-//     PUBLISH name LF            packets follow; answered by OK LF, or by ERROR reason LF
-//     SUBSCRIBE name LF          answered by OK LF and packets, or by ERROR reason LF
-//     STATISTICS LF              answered by lines of a name and a number
-//     GET /name HTTP/1.1 …       the packets as the body of an answer; GET / is the statistics
-//     POST /name HTTP/1.1 …      the body is packets, in chunks or not (PUT, too): what ffmpeg does with an http:// output
-//     0x47 …                     packets at once: what ffmpeg does with a tcp:// output
+//     PUBLISH name LF       packets follow; answered by OK LF, or by ERROR reason LF
+//     SUBSCRIBE name LF     answered by OK LF and packets, or by ERROR reason LF
+//     STATISTICS LF         answered by lines of a name and a number
+//     GET /name HTTP/1.1 …  the packets as the body of an answer; GET / is the statistics
+//     POST /name HTTP/1.1 … the body is packets, in chunks or not (PUT, too): what ffmpeg does with an http:// output
+//     0x47 …                packets at once: what ffmpeg does with a tcp:// output
 //
 // Lines may end in CR LF.
 

@@ -1,5 +1,5 @@
-// Bytes in parts, over any kind of part: what [UInt8] and ByteBuffer need to be StreamBytes. As SegmentedBuffer does, it
-// shares the parts' memory and copies nothing.
+// Bytes in parts, over any kind of part: what [UInt8] and ByteBuffer need to be StreamBytes. As SegmentedBuffer does,
+// it shares the parts' memory and copies nothing.
 
 import Glibc
 import NIOCore

@@ -5,11 +5,11 @@
 //                                                        └─→ tables: the last of each kind, for the same
 //
 // R1. `pending` begins where the parser goes on: with less than a packet, or with what is not known to be one.
-// R2. A run lies in the memory that it was read to, which `pending`, `group`, the tables and the queues share. It goes back
-//     when the slowest of them has given it up.
+// R2. A run lies in the memory that it was read to, which `pending`, `group`, the tables and the queues share. It goes
+//     back when the slowest of them has given it up.
 // R3. `group` is empty, or has the tables as they were before the last keyframe, the keyframe, and all packets since.
-// R4. What is kept of a read is most of it, and in parts that are not small: so what is kept takes about as much memory as its
-//     bytes say. Packets among noise, packets that came in crumbs, and tables are copied for that.
+// R4. What is kept of a read is most of it, and in parts that are not small: so what is kept takes about as much memory
+//     as its bytes say. Packets among noise, packets that came in crumbs, and tables are copied for that.
 //
 // Cost: a read is parsed once; each subscriber then takes a reference for each part of it.
 

@@ -11,7 +11,8 @@ public enum SlowPolicy: String, CaseIterable, Sendable {
 }
 
 public struct RelayLimits: Sendable {
-    /// How many bytes may wait for one subscriber; one read more may come to lie there.
+    /// How many bytes may wait for one subscriber: a queue is looked at after each read, so it holds this and one
+    /// read at most.
     public var queue = 8 << 20
     /// How many bytes since the last keyframe are kept for subscribers that come late.
     public var group = 4 << 20

@@ -1,5 +1,5 @@
-// The relay on Mallow: each read takes a block of a ScalableAllocator, and gives back what was not filled of it. The block is a
-// segment, which the queues share; its memory is free when the last of them has dropped it.
+// The relay on Mallow: each read takes a block of a ScalableAllocator, and gives back what was not filled of it. The
+// block is a segment, which the queues share; its memory is free when the last of them has dropped it.
 
 import Glibc
 public import Mallow

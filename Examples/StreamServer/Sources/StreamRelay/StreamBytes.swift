@@ -1,7 +1,7 @@
-// The layer of buffers: what the relay and the server ask of the memory that packets are in. There are four, so that they can
-// be compared in the same server: SegmentedBuffer in memory of a ScalableAllocator (SegmentedMemory.swift), parts that are
-// slices of [UInt8] (ArrayMemory.swift) or ByteBuffers (ByteBufferMemory.swift), and one [UInt8] for each queue
-// (CopyingMemory.swift). Only the last copies on the way; the others share what was read among the queues.
+// The layer of buffers: what the relay and the server ask of the memory that packets are in. There are four, so that
+// they can be compared in the same server: SegmentedBuffer in memory of a ScalableAllocator (SegmentedMemory.swift),
+// parts that are slices of [UInt8] (ArrayMemory.swift) or ByteBuffers (ByteBufferMemory.swift), and one [UInt8] for
+// each queue (CopyingMemory.swift). Only the last copies on the way; the others share what was read among the queues.
 
 public import TransportStream
 
@@ -52,7 +52,8 @@ public protocol StreamMemory: AnyObject {
     var liveByteCount: Int? { get }
     /// How many bytes the memory has from the system, for that and for what comes next; nil where that isn't known.
     var heldByteCount: Int? { get }
-    /// Ends the use of it, when nothing of it is on its way. Throws where something is left; false where that isn't known.
+    /// Ends the use of it, when nothing of it is on its way. Throws where something is left; false where that isn't
+    /// known.
     func close() throws -> Bool
 }
 

@@ -1,7 +1,8 @@
 // One that a stream's packets are sent to.
 //
-// Q1. What is in the queue, with what was sent of it before, is whole packets in the stream's order: where packets are missing,
-//     they end before a keyframe, and the tables lie between. So sentCount % packetSize is how much of a packet is on its way.
+// Q1. What is in the queue, with what was sent of it before, is whole packets in the stream's order: where packets are
+//     missing, they end before a keyframe, and the tables lie between. So sentCount % packetSize is how much of a
+//     packet is on its way.
 
 import TransportStream
 

@@ -1,4 +1,5 @@
-// Waiting for sockets, by epoll. Every call to the operating system about sockets that isn't reading or writing is here.
+// Waiting for sockets, by epoll. Every call to the operating system about sockets that isn't reading or writing is
+// here.
 
 import CLinuxEvents
 import Glibc

@@ -1,5 +1,5 @@
-// What the parser reads from: a position in bytes that may lie in several places. The parser is generic over it, so that
-// it runs on segmented buffers and, for comparison, on others; it compiles to direct calls for each.
+// What the parser reads from: a position in bytes that may lie in several places. The parser is generic over it, so
+// that it runs on segmented buffers and, for comparison, on others; it compiles to direct calls for each.
 
 public import Mallow
 

@@ -1,9 +1,9 @@
 // The two tables that a decoder needs (ISO/IEC 13818-1, 2.4.4): the program association table names the PIDs of the
 // programs' maps, and a map names the PIDs of the program's streams and what they are.
 //
-//     section    table id:8  syntax:1 …  length:12  id:16  …version:5 current:1  number:8  last number:8  body  checksum:32
-//     PAT body   (program number:16  …PID:13)*
-//     PMT body   …PCR PID:13  …info length:12  info  (type:8  …PID:13  …info length:12  info)*
+//  section   table id:8  syntax:1 …  length:12  id:16  …version:5 current:1  number:8  last number:8  body  checksum:32
+//  PAT body  (program number:16  …PID:13)*
+//  PMT body  …PCR PID:13  …info length:12  info  (type:8  …PID:13  …info length:12  info)*
 
 /// What a stream within a program is.
 public enum StreamKind: Equatable, Sendable {

@@ -15,8 +15,8 @@ struct SectionAssembler {
     /// Whether a section's start was seen, so that its rest means something.
     private var isInSection = false
 
-    /// Takes the payload of the PID's next packet, and hands out each section that it completes. A malformed one is dropped,
-    /// with the rest of the payload.
+    /// Takes the payload of the PID's next packet, and hands out each section that it completes. A malformed one is
+    /// dropped, with the rest of the payload.
     mutating func take(
         _ payload: borrowing [UInt8], startsUnit: Bool, completed: (borrowing [UInt8]) -> Void
     ) -> Outcome {

@@ -1,5 +1,5 @@
-// The checksum of sections (ISO/IEC 13818-1, annex A): CRC-32 with the polynomial 0x04C11DB7, most significant bit first,
-// from all ones, not inverted at the end. Over a section with its checksum it is 0.
+// The checksum of sections (ISO/IEC 13818-1, annex A): CRC-32 with the polynomial 0x04C11DB7, most significant bit
+// first, from all ones, not inverted at the end. Over a section with its checksum it is 0.
 
 /// The checksum of a table's section.
 public enum SectionChecksum {

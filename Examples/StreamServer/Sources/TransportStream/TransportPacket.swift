@@ -66,7 +66,8 @@ public struct TransportPacket: Equatable, Sendable {
     public var header: PacketHeader
     /// The table that the packet is a part of; nil for video, audio and all else.
     public var table: Table?
-    /// Whether a decoder that has the tables can start here: a keyframe begins, or a unit of audio where there is no video.
+    /// Whether a decoder that has the tables can start here: a keyframe begins, or a unit of audio where there is no
+    /// video.
     public var isAccessPoint: Bool
 
     @inlinable @inline(__always)

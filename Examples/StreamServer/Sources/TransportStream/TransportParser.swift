@@ -1,14 +1,14 @@
 // Finds the packets in a stream of bytes, and what somebody who forwards them has to know of each.
 //
-// P1. In sync, each packet begins where the one before it ends. Where a byte other than 0x47 is found there, the packets
-//     that follow are looked for: a 0x47 that has two more behind it, at the distance of a packet. A packet is handed out
-//     when it is whole, not when the next one has begun: the last one of a cut stream may have the beginning of its
-//     successor inside.
-// P2. `streams` holds, for each PID, the continuity counter seen last and what the PID is, by the tables that were whole and
-//     right. Nothing else of the stream is kept, but for tables in progress.
+// P1. In sync, each packet begins where the one before it ends. Where a byte other than 0x47 is found there, the
+//     packets that follow are looked for: a 0x47 that has two more behind it, at the distance of a packet. A packet is
+//     handed out when it is whole, not when the next one has begun: the last one of a cut stream may have the beginning
+//     of its successor inside.
+// P2. `streams` holds, for each PID, the continuity counter seen last and what the PID is, by the tables that were
+//     whole and right. Nothing else of the stream is kept, but for tables in progress.
 //
-// Cost: a packet that is neither a table nor the start of a unit takes the reading of four bytes, and of two more where it
-// has an adaptation field. The generic parts are @inlinable, so that they compile to straight code for each reader.
+// Cost: a packet that is neither a table nor the start of a unit takes the reading of four bytes, and of two more where
+// it has an adaptation field. The generic parts are @inlinable, so that they compile to straight code for each reader.
 
 /// A parser of one transport stream.
 public struct TransportParser {

@@ -1,5 +1,5 @@
-// Makes transport streams for the tests: tables with checksums, PES packets cut into transport packets, with all that the
-// parser looks at. What it made is known, so that the tests need no second parser.
+// Makes transport streams for the tests: tables with checksums, PES packets cut into transport packets, with all that
+// the parser looks at. What it made is known, so that the tests need no second parser.
 
 import TransportStream
 

@@ -18,7 +18,8 @@ def lockstep(server, publisher, source, readers, until):
 
 
 def stalled(command, source):
-    """Who stalls misses what its queue has no room for, and goes on at a keyframe; or is disconnected. Others notice nothing."""
+    """Who stalls misses what its queue has no room for, and goes on at a keyframe; or is disconnected. Others notice
+    nothing."""
     limit = 256 << 10
     with Server(command, "--buffer-limit", str(limit), "--group-limit", "128k") as server:
         good = [Reader(server.subscribe("test")) for _ in range(2)]

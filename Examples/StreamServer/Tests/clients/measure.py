@@ -137,7 +137,8 @@ def main():
         f" full speed: {options.megabytes} MiB, small reads: {max(1, options.megabytes // 20)} MiB,"
         f" stalled: {max(16, options.megabytes // 10)} MiB; {options.rounds} rounds; {os.cpu_count()} processors for"
         " the server and its clients")
-    print("medians, and the least and the most of all rounds; ratios are medians of the rounds' ratios, Mallow to the other\n")
+    print("medians, and the least and the most of all rounds; ratios are medians of the rounds' ratios, Mallow to the"
+          " other\n")
     columns = [f"{kind:>24}" for kind in KINDS] + [f"{'/' + kind:>24}" for kind in KINDS[1:]]
     print(f"{'workload':12} {'':24}", *columns)
     for workload in WORKLOADS:

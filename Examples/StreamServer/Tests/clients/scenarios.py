@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""The stream server under real clients and bad ones: every byte that a subscriber gets is compared with what was published.
+"""The stream server under real clients and bad ones: every byte that a subscriber gets is compared with what was
+published.
 
     Tests/clients/scenarios.py STREAM.ts SERVER [OPTION…]
 
-Each scenario has a server of its own, which must stop in good order and find no leak. Nothing depends on time: where one
-thing must come after another, the server's statistics, or the other side's bytes, say when."""
+Each scenario has a server of its own, which must stop in good order and find no leak. Nothing depends on time: where
+one thing must come after another, the server's statistics, or the other side's bytes, say when."""
 
 import os
 import subprocess
@@ -38,7 +39,8 @@ def exact(command, source):
 
 def late(command, source):
     """Who comes late starts with the tables and a keyframe: the last one that is kept, or the next."""
-    places = [point + offset for point in source.access_points[:5] for offset in (PACKET, PACKET + 100, 20 * PACKET + 1)]
+    offsets = (PACKET, PACKET + 100, 20 * PACKET + 1)
+    places = [point + offset for point in source.access_points[:5] for offset in offsets]
     for options, wanted in (([], source.from_group_before), (["--group-limit", "0"], source.from_group_after)):
         with Server(command, *options) as server:
             publisher = server.publish("test")
@@ -61,7 +63,8 @@ def late(command, source):
 def probe(path):
     """What ffprobe finds in a file or at a URL."""
     result = subprocess.run(
-        ["ffprobe", "-v", "error", "-show_entries", "stream=codec_name,width,height,sample_rate", "-of", "csv=p=0", path],
+        ["ffprobe", "-v", "error", "-show_entries", "stream=codec_name,width,height,sample_rate", "-of", "csv=p=0",
+         path],
         capture_output=True, text=True, timeout=60, check=False)
     if result.returncode != 0 or result.stderr.strip():
         raise AssertionError(f"ffprobe {path}: status {result.returncode}: {result.stderr}")

@@ -1,5 +1,5 @@
-"""What a transport stream holds, read independently of the server's parser: packets, tables, access points, and what is left
-of a stream in which something is wrong."""
+"""What a transport stream holds, read independently of the server's parser: packets, tables, access points, and what
+is left of a stream in which something is wrong."""
 
 PACKET = 188
 SYNC = 0x47
@@ -68,8 +68,8 @@ class Stream:
 
 
 def surviving(data):
-    """The packets that are left of a damaged stream: in sync, a packet begins where the one before ends; out of it, packets
-    begin at the next sync byte that has two more behind it, or the stream's end."""
+    """The packets that are left of a damaged stream: in sync, a packet begins where the one before ends; out of it,
+    packets begin at the next sync byte that has two more behind it, or the stream's end."""
     out = bytearray()
     place = 0
     in_sync = False
@@ -88,8 +88,8 @@ def surviving(data):
 
 
 def runs(data, source, repeats):
-    """Explains what a subscriber received of a source that was published over and over: as runs, a list of (start, end),
-    places in the repeated source. Each run but the first begins with the tables and a keyframe."""
+    """Explains what a subscriber received of a source that was published over and over: as runs, a list of (start,
+    end), places in the repeated source. Each run but the first begins with the tables and a keyframe."""
     found = []
     size = len(source.data)
     place = 0

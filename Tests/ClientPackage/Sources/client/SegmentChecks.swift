@@ -1,5 +1,5 @@
-// Every way in which a sequence of buffers can end, in code that knows its type and in code that does not: a deinit that
-// is lost keeps blocks, one that runs twice frees them twice.
+// Every way in which a sequence of buffers can end, in code that knows its type and in code that does not: a deinit
+// that is lost keeps blocks, one that runs twice frees them twice.
 
 import Mallow
 
