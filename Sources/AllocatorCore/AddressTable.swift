@@ -79,18 +79,18 @@ package struct AddressTable<Value: BitwiseCopyable> {
         guard let entries, let found = find(address) else { return nil }
         let value = found.pointee
         let mask = capacity - 1
-        var hole = home(address)
-        while entries[hole].address != address { hole = (hole + 1) & mask }
-        var next = (hole + 1) & mask
+        var gap = home(address)
+        while entries[gap].address != address { gap = (gap + 1) & mask }
+        var next = (gap + 1) & mask
         while entries[next].address != 0 {
-            // An entry may fill the hole if its home is not after the hole, going round.
-            if (next - home(entries[next].address)) & mask >= (next - hole) & mask {
-                entries[hole] = entries[next]
-                hole = next
+            // An entry may fill the gap if its home is not after the gap, going round.
+            if (next - home(entries[next].address)) & mask >= (next - gap) & mask {
+                entries[gap] = entries[next]
+                gap = next
             }
             next = (next + 1) & mask
         }
-        entries[hole].address = 0
+        entries[gap].address = 0
         count -= 1
         return value
     }

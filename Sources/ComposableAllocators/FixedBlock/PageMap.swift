@@ -117,17 +117,17 @@ struct PageMap {
     }
 
     private func removeEntry(_ granule: UInt, _ page: BlockPageReference) {
-        var hole = home(granule)
-        while entries[hole].granule != granule || entries[hole].page != page { hole = (hole + 1) & mask }
-        var next = (hole + 1) & mask
+        var gap = home(granule)
+        while entries[gap].granule != granule || entries[gap].page != page { gap = (gap + 1) & mask }
+        var next = (gap + 1) & mask
         while entries[next].page != nil {
-            // An entry may fill the hole if its home is not after the hole, going round.
-            if (next - home(entries[next].granule)) & mask >= (next - hole) & mask {
-                entries[hole] = entries[next]
-                hole = next
+            // An entry may fill the gap if its home is not after the gap, going round.
+            if (next - home(entries[next].granule)) & mask >= (next - gap) & mask {
+                entries[gap] = entries[next]
+                gap = next
             }
             next = (next + 1) & mask
         }
-        entries[hole].page = nil
+        entries[gap].page = nil
     }
 }
