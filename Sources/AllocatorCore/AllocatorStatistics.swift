@@ -64,6 +64,19 @@ public struct AllocatorStatistics: Codable, Equatable, Sendable {
         heldBytes &-= byteCount &+ overhead
         overheadBytes &-= overhead
     }
+
+    /// Adds the account of a part, such as a shard: the peaks become the sums of the parts' own, which is at least the
+    /// most that was ever live at once.
+    package mutating func add(_ part: AllocatorStatistics) {
+        liveBlocks += part.liveBlocks
+        liveBytes += part.liveBytes
+        peakBlocks += part.peakBlocks
+        peakBytes += part.peakBytes
+        totalBlocks += part.totalBlocks
+        totalBytes += part.totalBytes
+        heldBytes += part.heldBytes
+        overheadBytes += part.overheadBytes
+    }
 }
 
 extension AllocatorStatistics: CustomStringConvertible {

@@ -14,17 +14,7 @@ extension SharedSlabArena {
         let tables =
             bases.byteCount + ReferenceCounters.byteCount + shardCount * MemoryLayout<SlabShard>.stride
         var all = AllocatorStatistics(heldBytes: tables, overheadBytes: tables)
-        for core in cores {
-            let part = core.statistics
-            all.liveBlocks += part.liveBlocks
-            all.liveBytes += part.liveBytes
-            all.peakBlocks += part.peakBlocks
-            all.peakBytes += part.peakBytes
-            all.totalBlocks += part.totalBlocks
-            all.totalBytes += part.totalBytes
-            all.heldBytes += part.heldBytes
-            all.overheadBytes += part.overheadBytes
-        }
+        for core in cores { all.add(core.statistics) }
         return all
     }
 
