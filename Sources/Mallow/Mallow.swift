@@ -1,3 +1,5 @@
+// What a program imports: all modules for Swift programs under one name.
+
 @_exported import AllocatorCore
 @_exported import ComposableAllocators
 @_exported import RangeAllocators

@@ -1,3 +1,6 @@
+// An arena over an upstream that counts: random sequences with the invariants, what is left at the end, upstreams that
+// fail.
+
 import Mallow
 import Testing
 

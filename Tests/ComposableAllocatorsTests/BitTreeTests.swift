@@ -1,3 +1,5 @@
+// The tree of bits in which a pool finds its pages, against a set.
+
 import ComposableAllocators
 import Testing
 

@@ -1,3 +1,5 @@
+// A box's value and its block: each ends once, whatever is done with the box.
+
 import Mallow
 import Synchronization
 import Testing

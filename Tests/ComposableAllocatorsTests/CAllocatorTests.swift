@@ -1,3 +1,5 @@
+// Any allocator as C's function pointers: malloc's promises, its refusals, what keeps the allocator.
+
 import Foundation
 import Mallow
 import Testing

@@ -1,3 +1,5 @@
+// Strings and bytes for C code, in any allocator.
+
 import AllocatorCore
 import Testing
 

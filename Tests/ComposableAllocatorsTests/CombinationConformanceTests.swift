@@ -1,8 +1,9 @@
+// The combinators held to the whole contract, alone and in each other.
+
 import AllocatorTestKit
 import Mallow
 import Testing
 
-/// The combinators held to the whole contract, alone and in each other.
 @Suite struct CombinationConformanceTests {
     @Test(arguments: [1, 2] as [UInt64]) func thresholds(_ seed: UInt64) throws {
         try checkAllocator(seed: seed) {

@@ -1,3 +1,5 @@
+// What the primary does not serve goes to the secondary, and a free finds the part that the block is of.
+
 import Mallow
 import Testing
 

@@ -1,3 +1,5 @@
+// Pools of one block size: which page is used, when a page goes back, what an upstream's failure leaves.
+
 import Mallow
 import Testing
 

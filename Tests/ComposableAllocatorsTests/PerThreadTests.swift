@@ -1,3 +1,5 @@
+// Magazines of each thread's own over one pool: the account, threads that end, blocks that change hands.
+
 import Foundation
 import Mallow
 import Testing

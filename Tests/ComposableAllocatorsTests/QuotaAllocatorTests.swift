@@ -1,3 +1,5 @@
+// A limit is reached and not passed, whatever is allocated, freed, resized or refused.
+
 import Mallow
 import Testing
 

@@ -1,3 +1,5 @@
+// A region as an allocator: blocks that are freed one by one, against a model, and chunks that go back.
+
 import AllocatorTestKit
 import Mallow
 import Testing

@@ -1,7 +1,8 @@
+// Arrays and strings that grow inside a region, beside the standard library's.
+
 import Mallow
 import Testing
 
-/// Arrays and strings that grow inside a region, beside the standard library's.
 @Suite struct RegionArrayTests {
     @Test(arguments: 1...8)
     func randomOperationsAgreeWithArray(_ seed: Int) throws {

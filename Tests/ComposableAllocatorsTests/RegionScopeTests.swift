@@ -1,7 +1,8 @@
+// Checkpoints, children, and what ends the program.
+
 import Mallow
 import Testing
 
-/// Checkpoints, children, and what ends the program.
 @Suite struct RegionScopeTests {
     struct Stop: Error {}
 

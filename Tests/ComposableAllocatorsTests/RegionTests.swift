@@ -1,3 +1,5 @@
+// Values in a region: when they end, which chunks stay, and what the compiler does not see.
+
 import Mallow
 import Testing
 

@@ -1,10 +1,11 @@
+// Combinators whose parts share memory: one is the other's upstream, or both have the same.
+
 import AllocatorTestKit
 import Mallow
 import Testing
 
 @testable import ComposableAllocators
 
-/// Combinators whose parts share memory: one is the other's upstream, or both have the same.
 @Suite struct SharedPartsTests {
     typealias Pool = FixedBlockAllocator<SystemAllocator>
 

@@ -1,3 +1,5 @@
+// An allocator behind a lock: one account for all threads, compound work, and every capability passed on.
+
 import AllocatorCore
 import Foundation
 import Testing

@@ -1,3 +1,5 @@
+// Allocators that the tests compose others of: each can do what its conformances say, and no more.
+
 import Mallow
 import Testing
 

@@ -1,3 +1,5 @@
+// A request goes to the side of its size, and a free finds the side that the block is of.
+
 import Mallow
 import Testing
 

@@ -1,3 +1,5 @@
+// Ladders of pools: which tier serves, which is next, and what traps.
+
 import Mallow
 import Testing
 

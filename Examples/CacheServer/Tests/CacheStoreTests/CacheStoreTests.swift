@@ -1,3 +1,5 @@
+// What the protocol's commands mean, on a store of their own.
+
 import CacheStore
 import Testing
 

@@ -1,7 +1,8 @@
+// What a store does at its memory limit: always against a model that knows what each key's value was.
+
 import CacheStore
 import Testing
 
-/// What a store does at its memory limit: always against a model that knows what each key's value was.
 @Suite struct EvictionTests {
     @Test func theLimitHolds() throws {
         let client = try StoreClient(megabytes: 8)

@@ -1,3 +1,5 @@
+// A store as the tests call it.
+
 import CacheStore
 
 /// A store, called with strings and arrays.

@@ -1,3 +1,5 @@
+// Numbers in decimal, as the protocol has them: limits, what is let through, what is none.
+
 import MemcachedProtocol
 import Testing
 

@@ -1,3 +1,5 @@
+// The lines of requests: commands, keys, what is malformed.
+
 import MemcachedProtocol
 import Testing
 

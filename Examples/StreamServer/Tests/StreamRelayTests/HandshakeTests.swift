@@ -1,3 +1,5 @@
+// The first bytes of a connection, in any pieces, and bodies in chunks.
+
 import Mallow
 import StreamRelay
 import StreamTestKit

@@ -1,3 +1,5 @@
+// Who gets which packets: early, late, slow, on each kind of buffers.
+
 import StreamRelay
 import StreamTestKit
 import Testing

@@ -1,3 +1,5 @@
+// Where a decoder can start, by the multiplexer's flag or by the codec's start codes.
+
 import StreamTestKit
 import Testing
 import TransportStream

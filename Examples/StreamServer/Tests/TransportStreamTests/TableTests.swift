@@ -1,3 +1,5 @@
+// Sections of tables: checksums, versions, missing and malformed ones.
+
 import StreamTestKit
 import Testing
 import TransportStream

@@ -1,3 +1,5 @@
+// Packets out of any segments, of a whole stream and of a damaged one.
+
 import StreamTestKit
 import Testing
 import TransportStream
