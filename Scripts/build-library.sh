@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Builds the C library: OUTPUT/lib/libmallow.so, OUTPUT/lib/libmallow.a, OUTPUT/include/mallow.h and the pkg-config file.
+# Builds the C library: OUTPUT/lib/libmallow.so, OUTPUT/lib/libmallow.a, OUTPUT/include/mallow.h and the pkg-config
+# file.
 #
 # usage: Scripts/build-library.sh [OUTPUT]      OUTPUT is build/ unless given
 #
-# The Swift package compiles the objects; this script links them, because SwiftPM can say neither which symbols a library
-# exports nor that malloc is another name of mallow_malloc. Everything but the names of exports.txt becomes local: an
-# Embedded Swift object has weak swift_* symbols that would otherwise replace those of a Swift program's own runtime.
+# The Swift package compiles the objects; this script links them, because SwiftPM can say neither which symbols a
+# library exports nor that malloc is another name of mallow_malloc. Everything but the names of exports.txt becomes
+# local: an Embedded Swift object has weak swift_* symbols that would otherwise replace those of a Swift program's own
+# runtime.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 swift=${SWIFT:-swift}

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Prints the instructions of malloc and free and counts those of the hit path: from the entry to the first return, jumps to
-# the slow paths not taken.
+# Prints the instructions of malloc and free and counts those of the hit path: from the entry to the first return, jumps
+# to the slow paths not taken.
 #
 # usage: Scripts/disassembly.sh [LIBRARY]      build/lib/libmallow.so unless given
 set -euo pipefail

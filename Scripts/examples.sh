@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds and runs every file under Snippets/ and every package under Examples/, each of which ends with an error if its work
-# or its leak check fails. A package with a check.sh of its own is run by that.
+# Builds and runs every file under Snippets/ and every package under Examples/, each of which ends with an error if its
+# work or its leak check fails. A package with a check.sh of its own is run by that.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 swift=${SWIFT:-swift}

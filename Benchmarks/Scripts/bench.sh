@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# What `make bench` runs: builds malloc-bench and its workloads (optimised) and compares libmallow.so with the other mallocs.
+# What `make bench` runs: builds malloc-bench and its workloads (optimised) and compares libmallow.so with the other
+# mallocs.
 #
 #   Scripts/bench.sh [OPTION OF malloc-bench]…
 #

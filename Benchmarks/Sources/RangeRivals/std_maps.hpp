@@ -1,4 +1,5 @@
-// The usual way to allocate ranges by best fit: a std::map of the free ranges by offset, and a std::set of them by size.
+// The usual way to allocate ranges by best fit: a std::map of the free ranges by offset, and a std::set of them by
+// size.
 //
 // A space in this form is what workloads.hpp wants. What stands for a range that was allocated (`Held`) is 64 bits that
 // are not 0, of which `release` makes the range again; freeing needs nothing else, and joins what touches.

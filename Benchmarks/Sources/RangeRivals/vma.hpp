@@ -1,6 +1,6 @@
 // The Vulkan Memory Allocator's virtual blocks, which allocate ranges of nothing in particular, where its header is
-// (Debian's libvulkan-memory-allocator-dev, from Debian 13 on; Scripts/fetch-vma.sh). They keep a record of every range,
-// used or free, in lists by size (TLSF); a range is freed by the handle that came with it, whole.
+// (Debian's libvulkan-memory-allocator-dev, from Debian 13 on; Scripts/fetch-vma.sh). They keep a record of every
+// range, used or free, in lists by size (TLSF); a range is freed by the handle that came with it, whole.
 #pragma once
 
 #include "rival.hpp"

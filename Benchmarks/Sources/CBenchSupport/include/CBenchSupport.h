@@ -52,8 +52,8 @@ void bench_rival_extras(struct bench_rival *rival, const struct bench_input *inp
 /// Bytes that are allocated from malloc now, malloc's own headers included; 0 where malloc does not tell.
 uint64_t bench_malloc_bytes(void);
 
-/// From now on malloc gives blocks of 128 KiB and more back to the system when they are freed. Otherwise it learns to keep
-/// them, and memory that is allocated is not new.
+/// From now on malloc gives blocks of 128 KiB and more back to the system when they are freed. Otherwise it learns to
+/// keep them, and memory that is allocated is not new.
 void bench_malloc_keeps_no_large_blocks(void);
 
 /// What a child process tells.
@@ -76,8 +76,8 @@ static inline uint64_t bench_now(void) {
     return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
-/// Calls `body` in so many threads at once, each with a number from 0; returns the nanoseconds from when the first began
-/// until the last ended, by the clock on the wall.
+/// Calls `body` in so many threads at once, each with a number from 0; returns the nanoseconds from when the first
+/// began until the last ended, by the clock on the wall.
 uint64_t bench_in_threads(size_t count, void (*body)(void *context, size_t number), void *context);
 
 /// Makes the compiler believe that the value is used; memory is as it was.

@@ -1,5 +1,5 @@
-// What slab-bench compares Mallow's slab arenas with, as far as it is C++: malloc, malloc with an atomic count beside the
-// data, and std::shared_ptr of an array; each runs the workloads in loops of its own, compiled as C++.
+// What slab-bench compares Mallow's slab arenas with, as far as it is C++: malloc, malloc with an atomic count beside
+// the data, and std::shared_ptr of an array; each runs the workloads in loops of its own, compiled as C++.
 #pragma once
 
 #include "CBenchSupport.h"

@@ -29,8 +29,9 @@ from wire import Broken, Wire, free_ports
 
 LEAK_LINE = "arena: no leaks"
 MEMORY_LIMIT = 64  # MiB, the server's -m: all items, also those that are gone and still being sent, and their index
-# MiB for each connection: what a client that asks and does not read may have waiting (the server's README). Never all of
-# them are such at a time; what a long line takes, and all else that comes with a connection, is in the others' share.
+# MiB for each connection: what a client that asks and does not read may have waiting (the server's README). Never all
+# of them are such at a time; what a long line takes, and all else that comes with a connection, is in the others'
+# share.
 CONNECTION_LIMIT = 0.25
 LOG_SHOWN = 12_000  # of what a server that fell said, from its beginning: the message and the thread that crashed
 PATIENCE = 15.0  # seconds for anything that must happen
