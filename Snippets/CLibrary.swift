@@ -1,4 +1,5 @@
-// An allocator for a C library: function pointers with a context, as zlib, Lua or libpng take them.
+// An allocator for a C library: function pointers with a context, as zlib, Lua or libpng take them, and without one, as
+// SQLite and cJSON do.
 
 import Mallow
 
@@ -14,3 +15,11 @@ try ladder.withCAllocator { table in
 // Strings and bytes for C code, in any allocator.
 try ladder.withCString("hello") { text in print(String(cString: text)) }
 try ladder.close()
+
+// Hooks without a context: the process has one place for an allocator, which C code calls on any thread.
+let pool = Synchronized(try FixedBlockAllocator(blockSize: 256))
+try RegisteredCAllocator.register(pool)
+let (malloc, free) = (RegisteredCAllocator.mallocFunction, RegisteredCAllocator.freeFunction)
+free(malloc(200))
+try RegisteredCAllocator.unregister()  // throws where C code has blocks
+try pool.close()

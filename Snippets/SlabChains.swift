@@ -32,4 +32,12 @@ guard filled == 200_000, written == filled else { fatalError("\(filled) bytes fi
 
 // The head's last reference takes the chain along.
 arena.release(head)
+
+// The same with a handle, which releases itself: no pointers, and a write asks for the only reference.
+do {
+    let text = Array("a long text ".utf8)
+    var item = try arena.makeItem(copying: text.span.bytes, chunkSize: 8)
+    item.write(at: 2, from: Array("LONG".utf8).span.bytes)
+    print(String(decoding: item.bytes(), as: UTF8.self))
+}
 try arena.close()
