@@ -273,17 +273,7 @@ extension SharedScalableAllocator: ResettableAllocator, MeasuredAllocator {
         let tables = map.byteCount + shardCount * MemoryLayout<ScalableShard>.stride
         return withAllShards { cores in
             var all = AllocatorStatistics(heldBytes: tables, overheadBytes: tables)
-            for core in cores {
-                let part = core.statistics
-                all.liveBlocks += part.liveBlocks
-                all.liveBytes += part.liveBytes
-                all.peakBlocks += part.peakBlocks
-                all.peakBytes += part.peakBytes
-                all.totalBlocks += part.totalBlocks
-                all.totalBytes += part.totalBytes
-                all.heldBytes += part.heldBytes
-                all.overheadBytes += part.overheadBytes
-            }
+            for core in cores { all.add(core.statistics) }
             return all
         }
     }
