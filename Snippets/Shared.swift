@@ -1,5 +1,5 @@
-// One ladder of pools for all tasks, behind a lock: `Synchronized` makes any allocator `Sendable`. And memory for messages
-// that one task makes and another frees, of which any part goes back.
+// One ladder of pools for all tasks, behind a lock: `Synchronized` makes any allocator `Sendable`. And memory for
+// messages that one task makes and another frees, of which any part goes back.
 
 import Mallow
 
