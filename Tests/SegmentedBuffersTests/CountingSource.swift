@@ -1,3 +1,5 @@
+// An upstream that knows its blocks, for the tests of who gives what back.
+
 import Mallow
 
 /// Serves from the system and knows its blocks: a block that is not its own, or is freed twice, ends the test.

@@ -1,3 +1,5 @@
+// Recyclable memory under random calls, beside a model of whom each block belongs to.
+
 import AllocatorTestKit
 import Mallow
 import Testing

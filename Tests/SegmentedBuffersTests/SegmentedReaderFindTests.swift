@@ -1,3 +1,5 @@
+// Bytes and delimiters that are searched across segments.
+
 import Mallow
 import Testing
 

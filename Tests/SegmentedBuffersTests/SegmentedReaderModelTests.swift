@@ -1,9 +1,10 @@
+// Random calls over random segmentations of the same bytes: every reader gives what the model gives, and is where it
+// is, after each call, whether it threw or not.
+
 import AllocatorTestKit
 import Mallow
 import Testing
 
-/// Random calls over random segmentations of the same bytes: every reader gives what the model gives, and is where it
-/// is, after each call, whether it threw or not.
 @Suite struct SegmentedReaderModelTests {
     @Test(arguments: 0..<24)
     func anySegmentationGivesTheSameAnswers(seed: Int) {

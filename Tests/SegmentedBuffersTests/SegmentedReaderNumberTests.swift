@@ -1,3 +1,5 @@
+// LEB128, bits and Exp-Golomb codes: every length, the extremes, what is malformed.
+
 import AllocatorTestKit
 import Mallow
 import Testing

@@ -1,3 +1,5 @@
+// A reader that owns a stream: what was read goes back, what comes is appended.
+
 import Mallow
 import Testing
 

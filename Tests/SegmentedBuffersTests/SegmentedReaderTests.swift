@@ -1,3 +1,5 @@
+// What a reader promises, call by call: values, positions, errors after which it has not moved.
+
 import Mallow
 import Testing
 
