@@ -1,4 +1,8 @@
-// Segments to and from Foundation's Data, without copying. Empty where the package trait `Foundation` is off.
+// Segments to and from Foundation's Data. Empty where the package trait `Foundation` is off.
+//
+// From a Data nothing is copied: it is kept, and whoever changes it then changes a copy. The other way bytes are
+// copied, since a Data is changed in place where it is the only one of its storage, and knows nothing of the other
+// owners of a segment; where nobody changes it, `unsafelySharing:` copies nothing.
 //
 // Cost: an allocation a segment. Thread-safety: none; a Data that shares a segment gives it back on the thread that
 // drops it last.
@@ -43,12 +47,24 @@
             withUnsafeMutableBytes { _ = buffer.copyBytes(to: $0) }
         }
 
-        /// The bytes of a segment, whose memory is kept until the last such data is gone, on whatever thread.
+        /// Copies the bytes of a segment. O(bytes).
+        public init(copying segment: Segment) {
+            self = segment.withUnsafeBytes { Data($0) }
+        }
+
+        /// The bytes of a segment, which are not copied, for somebody who only reads them.
         ///
-        /// To be read: what is written to it in place is seen by all who share the segment.
+        /// The segment's memory is kept until the last data of it is gone, whether that is this one, a copy or a slice,
+        /// and is given back on the thread where that happens: its allocator must be able to.
+        ///
+        /// **The caller promises** that nobody changes bytes of this data, or of the last copy or slice of it that is
+        /// left, in place: by a subscript, `replaceSubrange`, `resetBytes`, `removeFirst` and the like, the mutable
+        /// bytes. It would change the bytes of every owner of the segment, be that the elements of an array in a `let`,
+        /// and nothing would tell; of memory that is read only it would end the program. Where that can't be promised,
+        /// copy: `init(copying:)`.
         ///
         /// - Complexity: O(1), two allocations; Foundation copies a few bytes instead.
-        public init(sharing segment: Segment) {
+        public init(unsafelySharing segment: Segment) {
             let bytes = segment.unsafeBytes
             guard let start = bytes.baseAddress, bytes.count > 0 else {
                 self.init()

@@ -1,8 +1,10 @@
-// Which segments' memory ByteBuffers have, by address: a ByteBuffer gives memory back by C functions that get an address
-// and nothing else.
+// Which segments' memory ByteBuffers have, by address: a ByteBuffer gives memory back by C functions that get an
+// address and nothing else.
 //
-// T1. A ByteBuffer that shares a segment has one owner of it in the table, under the address of its first byte.
-// T2. What is not in the table is malloc's: ByteBuffers that grew out of such a one.
+// T1. A ByteBuffer that shares a segment is counted in the table, under the address of its first byte.
+// T2. All that are counted under one address share one memory, which the segment there keeps until the count is 0. Who
+//     goes is known by the address alone: of two memories, the wrong one might go.
+// T3. What is not in the table is malloc's: ByteBuffers that grew out of such a one.
 //
 // Cost: a lock and a look-up in a dictionary. Thread-safe.
 
@@ -20,33 +22,39 @@
     #endif
 
     enum SegmentTable {
-        /// The owners under one address: they keep the same bytes, so any of them may go first. A segment is not
-        /// `Sendable`; here it is only kept and dropped, which is its owner's promise.
-        private struct Owners: @unchecked Sendable {
-            var segments: [Segment]
+        /// T2. A segment is not `Sendable`; here it is only kept and dropped, which is its owner's promise.
+        private struct Entry: @unchecked Sendable {
+            let segment: Segment
+            var byteBufferCount = 1
         }
 
-        private static let owners = Mutex<[UInt: Owners]>([:])
+        private static let entries = Mutex<[UInt: Entry]>([:])
 
-        static func enter(_ segment: Segment, at address: UInt) {
-            let entry = Owners(segments: [segment])
-            owners.withLock { $0[address, default: Owners(segments: [])].segments += entry.segments }
+        /// T1: counts a byte buffer. Where the bytes at this address are shared as another memory's, it does not, and
+        /// says false.
+        static func enter(_ segment: Segment, at address: UInt) -> Bool {
+            let entry = Entry(segment: segment)
+            return entries.withLock { table in
+                guard let place = table.index(forKey: address) else {
+                    table[address] = entry
+                    return true
+                }
+                guard table.values[place].segment.sharesMemory(with: entry.segment) else { return false }
+                table.values[place].byteBufferCount += 1
+                return true
+            }
         }
 
-        /// T1: takes an owner out. Whether there was one.
+        /// T1: a byte buffer less. Whether there was one.
         static func leave(_ address: UInt) -> Bool {
             // Dropped outside of the lock, since that may call anything.
-            let dropped = owners.withLock { table -> Owners? in
-                guard let place = table.index(forKey: address) else { return nil }
-                let segment = table.values[place].segments.removeLast()
-                if table.values[place].segments.isEmpty { table.remove(at: place) }
-                return Owners(segments: [segment])
+            let last: (wasThere: Bool, dropped: Entry?) = entries.withLock { table in
+                guard let place = table.index(forKey: address) else { return (false, nil) }
+                table.values[place].byteBufferCount -= 1
+                return (true, table.values[place].byteBufferCount == 0 ? table.remove(at: place).value : nil)
             }
-            return dropped != nil
+            return last.wasThere
         }
-
-        /// How many byte buffers share segments now.
-        static var count: Int { owners.withLock { table in table.values.reduce(0) { $0 + $1.segments.count } } }
 
         static let allocator = ByteBufferAllocator(
             allocate: { malloc($0) },

@@ -1,11 +1,14 @@
-// Segments to and from SwiftNIO's ByteBuffer, without copying. Empty where the package trait `NIO` is off.
+// Segments to and from SwiftNIO's ByteBuffer. Empty where the package trait `NIO` is off.
 //
-// A ByteBuffer of a segment's memory gives it back by an allocator that knows blocks by their address alone: a table
-// says which segment each address is (SegmentTable.swift).
+// From a ByteBuffer nothing is copied: it keeps its storage, and whoever writes to it then writes to a copy. The other
+// way bytes are copied, since a ByteBuffer writes in place where it is the only one of its storage, and knows nothing
+// of the other owners of a segment. Where nobody writes, `unsafelySharing:` copies nothing: such a ByteBuffer gives the
+// memory back by an allocator that knows blocks by their address alone, and a table says which segment each address is
+// (SegmentTable.swift).
 //
 // Cost: an allocation a segment from a ByteBuffer; an allocation and two look-ups in the table, under a lock, for a
-// ByteBuffer of a segment. Thread-safety: that of a ByteBuffer; a segment is given back on the thread that drops the
-// last ByteBuffer of it.
+// ByteBuffer that shares a segment. Thread-safety: that of a ByteBuffer; a segment is given back on the thread that
+// drops the last ByteBuffer of it.
 
 #if NIO
     public import Mallow
@@ -31,6 +34,23 @@
             push(buffer)
         }
 
+        /// Copies the readable bytes of a `ByteBuffer` into one block of an allocator.
+        ///
+        /// For memory of the program's own choice, and so that a few bytes don't keep a whole `ByteBuffer`.
+        ///
+        /// - Parameter allocator: gets the block back when the last owner is gone, and must be able to on that thread.
+        ///   Not asked where nothing is readable.
+        /// - Throws: `AllocationError`, and nothing is allocated.
+        /// - Complexity: O(bytes), and the allocation.
+        public init(copying buffer: ByteBuffer, allocator: any Allocator) throws(AllocationError) {
+            self.init()
+            if buffer.readableBytes == 0 { return }
+            push(
+                try buffer.withUnsafeReadableBytes { bytes throws(AllocationError) in
+                    try Segment(copying: bytes, allocator: allocator)
+                })
+        }
+
         /// Puts the readable bytes of a `ByteBuffer` at the end, without copying: see `Segment.init(_:)`.
         public mutating func push(_ buffer: ByteBuffer) {
             if buffer.readableBytes > 0 { push(Segment(buffer)) }
@@ -44,18 +64,46 @@
             writeSegments(buffer)
         }
 
-        /// The bytes of a segment, whose memory is kept until the last such byte buffer is gone, on whatever thread.
+        /// Copies the bytes of a segment. O(bytes).
+        public init(copying segment: Segment, allocator: ByteBufferAllocator = ByteBufferAllocator()) {
+            self = allocator.buffer(capacity: segment.count)
+            segment.withUnsafeBytes { _ = writeBytes($0) }
+        }
+
+        /// The bytes of a segment, which are not copied, for somebody who only reads them.
         ///
-        /// To be read, as a channel does: what is written to it in place (`setInteger`, masking) is seen by all who
-        /// share the segment. Appending copies it.
+        /// The segment's memory is kept until the last byte buffer of it is gone, whether that is this one, a copy or a
+        /// slice, and is given back on the thread where that happens: its allocator must be able to.
         ///
+        /// **The caller promises** that nobody changes bytes of this byte buffer, or of the last copy or slice of it
+        /// that is left, in place. What would is all that writes below the writer index: `set…`, masking, the mutable
+        /// bytes and spans; `clear()`, and moving the writer index back, with any write after it; and
+        /// `discardReadBytes()`, which moves what is left, and which a `ByteToMessageHandler` calls. It would change
+        /// the bytes of every owner of the segment, be that the elements of an array in a `let`, and nothing would
+        /// tell; of memory that is read only it would end the program.
+        ///
+        /// Writing behind the bytes is no danger: there is no room, so the byte buffer moves to memory of its own
+        /// first. Nor is any write while a second copy of this byte buffer is kept, as then NIO copies before it
+        /// writes: that is what ``SegmentedOutboundHandler`` does. Where none of this can be promised, copy:
+        /// `init(copying:)`.
+        ///
+        /// Where there are byte buffers already of the same address and of other memory (two segments were made of the
+        /// same bytes), it is a copy.
+        ///
+        /// - Parameter segment: of less than 4 GiB, which is what a `ByteBuffer` can have; more traps.
         /// - Complexity: O(1); see the top of the file.
-        public init(sharing segment: Segment) {
+        public init(unsafelySharing segment: Segment) {
             guard segment.count > 0, let start = segment.unsafeBytes.baseAddress else {
                 self.init()
                 return
             }
-            SegmentTable.enter(segment, at: UInt(bitPattern: start))
+            guard segment.count <= Int(UInt32.max) else {
+                fatalError("ByteBuffer: a segment of \(segment.count) bytes, and the most is \(UInt32.max)")
+            }
+            guard SegmentTable.enter(segment, at: UInt(bitPattern: start)) else {
+                self.init(copying: segment)
+                return
+            }
             let bytes = UnsafeMutableRawBufferPointer(mutating: segment.unsafeBytes)
             self.init(
                 takingOwnershipOf: bytes, allocator: SegmentTable.allocator, readerIndex: 0, writerIndex: bytes.count)

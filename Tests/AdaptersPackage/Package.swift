@@ -16,8 +16,10 @@ let package = Package(
                 .product(name: "Mallow", package: "mallow"),
                 .product(name: "MallowNIO", package: "mallow"),
                 .product(name: "MallowFoundation", package: "mallow"),
+                .product(name: "AllocatorTestKit", package: "mallow"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOEmbedded", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
             ])
     ]
 )
