@@ -48,7 +48,7 @@ func pattern(_ count: Int, _ seed: UInt8 = 1) -> [UInt8] {
 
 @main
 struct Adapters {
-    static func main() throws {
+    static func main() async throws {
         checkByteBuffers()
         checkWhatIsSharedStays()
         checkTwoMemoriesAtOneAddress()
@@ -58,6 +58,7 @@ struct Adapters {
         try checkInboundAllocator()
         try checkOutboundWriters()
         try checkChannel()
+        try await checkSending()
         checkData()
         checkWhatDataSharesStays()
         check(Witness.alive == 0, "\(Witness.alive) segments are still alive")
