@@ -1,4 +1,4 @@
-// Segments to and from Foundation's Data. Empty where the package trait `Foundation` is off.
+// Segments to and from Foundation's Data. Where the package trait `Foundation` is off, only words that say so.
 //
 // From a Data nothing is copied: it is kept, and whoever changes it then changes a copy. The other way bytes are
 // copied, since a Data is changed in place where it is the only one of its storage, and knows nothing of the other
@@ -81,5 +81,31 @@
     private final class KeptSegment: @unchecked Sendable {
         let segment: Segment
         init(_ segment: Segment) { self.segment = segment }
+    }
+#else
+    public import Mallow
+
+    // What a program finds that hands a Data over and has not turned the trait on; Data itself isn't known here.
+
+    extension Segment {
+        @available(
+            *, unavailable,
+            message: "turn on the trait Foundation of the package mallow: .package(url: …, traits: [\"Foundation\"])"
+        )
+        public init(_ data: some RandomAccessCollection<UInt8>) { fatalError() }
+    }
+
+    extension SegmentedBuffer {
+        @available(
+            *, unavailable,
+            message: "turn on the trait Foundation of the package mallow: .package(url: …, traits: [\"Foundation\"])"
+        )
+        public init(_ data: some RandomAccessCollection<UInt8>) { fatalError() }
+
+        @available(
+            *, unavailable,
+            message: "turn on the trait Foundation of the package mallow: .package(url: …, traits: [\"Foundation\"])"
+        )
+        public mutating func push(_ data: some RandomAccessCollection<UInt8>) { fatalError() }
     }
 #endif
