@@ -346,6 +346,39 @@ import Testing
         }
     }
 
+    /// What was given out and is written again is no longer the writer's to change, nor is another writer's.
+    @Test func placesThatWereGivenOut() async throws {
+        expectTrap(
+            await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+                var writer = SegmentedWriter()
+                let place = writer.reserve(4)
+                let given = try writer.takeBuffer()
+                writer.writeSegments(given)
+                // One of this stretch, too.
+                writer.patch(writer.reserve(4), with: UInt32(1))
+                writer.patch(place, with: UInt32(0xdead_beef))
+            }, "SegmentedWriter: 4 bytes are patched that this writer does not have")
+        expectTrap(
+            await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+                var first = SegmentedWriter()
+                var second = SegmentedWriter()
+                let place = first.reserve(4)
+                _ = second.reserve(4)
+                second.writeSegments(try first.takeBuffer())
+                second.patch(place, with: UInt32(1))
+            }, "SegmentedWriter: 4 bytes are patched that this writer does not have")
+        // Each stretch of one writer has its own.
+        var writer = SegmentedWriter(segmentSize: 16)
+        var parts: [SegmentedBuffer] = []
+        for number in 0..<4 as Range<UInt16> {
+            let place = writer.reserve(2)
+            if let last = parts.last { writer.writeSegments(last) }
+            writer.patch(place, with: number)
+            parts.append(try writer.takeBuffer())
+        }
+        #expect(parts[3] == [0, 3, 0, 2, 0, 1, 0, 0] && parts[0] == [0, 0] && parts[1] == [0, 1, 0, 0])
+    }
+
     @Test func misuse() async {
         expectTrap(
             await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
@@ -359,6 +392,17 @@ import Testing
                 _ = try writer.takeBuffer()
                 writer.patch(place, withLength: 1)
             }, "are patched that this writer does not have")
+        expectTrap(
+            await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+                var writer = SegmentedWriter()
+                let place = writer.reserve(2)
+                writer.patch(place, with: UInt32(1))
+            }, "SegmentedWriter: a place of 2 bytes is patched with 4")
+        expectTrap(
+            await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+                var writer = SegmentedWriter(segmentSize: 16)
+                _ = writer.reserve(17)
+            }, "SegmentedWriter: a place of 17 bytes, in segments of 16")
         expectTrap(
             await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
                 _ = SegmentedWriter(segmentSize: 15)

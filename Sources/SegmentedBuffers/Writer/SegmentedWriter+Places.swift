@@ -2,12 +2,17 @@
 //
 //     piece    … │ place │ what comes behind it …             `patch` writes there
 //
+// A place knows the stretch of writing that it belongs to, by a number that no other stretch of any writer has: from the
+// first place that is reserved to the next `takeBuffer`. The address alone would not tell: what was given out may come
+// back by `writeSegments`, and is shared then.
+//
 // A LEB128 length has as many bytes as it needs: room for the longest is kept, and what is not needed is left out by
 // beginning a segment behind it.
 //
 //     … segment │ unused │ length │ what it is the length of …
 
 import AllocatorCore
+import Synchronization
 
 extension SegmentedWriter {
     /// Bytes that were left out, to be written by ``patch(_:with:endianness:)``. They are 0 until then.
@@ -16,13 +21,20 @@ extension SegmentedWriter {
         @usableFromInline let start: UnsafeMutableRawPointer?
         /// How many bytes there are.
         public let byteCount: Int
+        @usableFromInline let stretch: UInt
 
         @inlinable
-        init(start: UnsafeMutableRawPointer?, byteCount: Int) {
+        init(start: UnsafeMutableRawPointer?, byteCount: Int, stretch: UInt) {
             self.start = start
             self.byteCount = byteCount
+            self.stretch = stretch
         }
     }
+
+    private static let stretches = Atomic<UInt>(0)
+
+    @usableFromInline @inline(never)
+    static func newStretch() -> UInt { stretches.wrappingAdd(1, ordering: .relaxed).newValue }
 
     /// Leaves out some bytes, all in one segment, to be written later. They are 0.
     ///
@@ -30,15 +42,17 @@ extension SegmentedWriter {
     /// - Complexity: O(byteCount). Where the segment has too little room, the rest of it stays unused.
     @inlinable
     public mutating func reserve(_ byteCount: Int) -> Place {
-        if byteCount < 0 || byteCount > segmentSize { wrongPlace(byteCount) }
-        if room < byteCount, !advance() { return Place(start: nil, byteCount: byteCount) }
-        let place = Place(start: current, byteCount: byteCount)
+        if byteCount < 0 || byteCount > segmentSize { tooLargePlace(byteCount) }
+        if stretch == 0 { stretch = Self.newStretch() }
+        if room < byteCount, !advance() { return Place(start: nil, byteCount: byteCount, stretch: stretch) }
+        let place = Place(start: current, byteCount: byteCount, stretch: stretch)
         writeRepeating(0, count: byteCount)
         return place
     }
 
     /// Writes an integer to a place. Traps where that has another size than the integer, or is not in what this writer
-    /// has (it was given out already, or is another's).
+    /// has: it was given out by ``takeBuffer()`` since, or is another writer's. It stays so where the buffer that was
+    /// given out is written to the writer again.
     ///
     /// - Complexity: O(1) in the last segment, else O(segments behind it).
     @inlinable
@@ -64,7 +78,8 @@ extension SegmentedWriter {
     /// Writes bytes to a place, as many as it has. Traps as ``patch(_:with:endianness:)`` does.
     @inlinable
     public mutating func patch(_ place: Place, with bytes: UnsafeRawBufferPointer) {
-        if bytes.count != place.byteCount { wrongPlace(bytes.count) }
+        if bytes.count != place.byteCount { wrongCount(bytes.count, place) }
+        if place.stretch != stretch { notOwn(bytes.count) }
         // W3: there was no memory for it.
         guard let target = place.start, let source = bytes.baseAddress, failure == nil else { return }
         if target < start || target + bytes.count > current { checkIsOwn(target, bytes.count) }
@@ -147,11 +162,21 @@ extension SegmentedWriter {
                 return
             }
         }
+        notOwn(count)
+    }
+
+    @usableFromInline @inline(never)
+    func notOwn(_ count: Int) -> Never {
         fatalError("SegmentedWriter: \(count) bytes are patched that this writer does not have")
     }
 
     @usableFromInline @inline(never)
-    func wrongPlace(_ byteCount: Int) -> Never {
-        fatalError("SegmentedWriter: \(byteCount) bytes for a place, in segments of \(segmentSize)")
+    func wrongCount(_ count: Int, _ place: Place) -> Never {
+        fatalError("SegmentedWriter: a place of \(place.byteCount) bytes is patched with \(count)")
+    }
+
+    @usableFromInline @inline(never)
+    func tooLargePlace(_ byteCount: Int) -> Never {
+        fatalError("SegmentedWriter: a place of \(byteCount) bytes, in segments of \(segmentSize)")
     }
 }

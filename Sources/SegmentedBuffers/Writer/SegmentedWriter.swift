@@ -8,6 +8,8 @@
 // W2. Where `bitsEnd == current`, the lowest `bitsLeft` (0...7) bits of the byte before `current` are 0 and the next to
 //     be written; elsewhere none are. So writing a byte, which moves `current` on, needs nothing to forget them.
 // W3. What failed stays failed: where `failure` is set there is no room, and nothing more is written.
+// W4. `stretch` is the number of the places that may be patched, or 0 where none was reserved since the writer was made or
+//     its buffer was taken. A place with that number lies in memory that nobody but the writer has seen.
 //
 // What goes beyond a segment is done out of line. Cost: an integer is a comparison, a store and an addition.
 // Thread-safety: none.
@@ -44,6 +46,8 @@ public struct SegmentedWriter: ~Copyable {
     @usableFromInline let segmentSize: Int
     @usableFromInline let allocator: (any Allocator)?
     @usableFromInline var failure: AllocationError?
+    /// W4.
+    @usableFromInline var stretch: UInt
 
     /// Makes a writer whose segments come from malloc. O(1); the first segment is made when it is needed.
     ///
@@ -74,6 +78,7 @@ public struct SegmentedWriter: ~Copyable {
         self.segmentSize = segmentSize
         self.allocator = allocator
         failure = nil
+        stretch = 0
     }
 
     /// The number of bytes that are written, those of which only some bits are among them. O(1).
@@ -84,7 +89,8 @@ public struct SegmentedWriter: ~Copyable {
     @inlinable
     public var error: AllocationError? { failure }
 
-    /// Ends the writing.
+    /// Ends the writing, and the writer with it. A global can't be consumed, such as a variable at the top of main.swift,
+    /// nor can one that a closure captures: use ``takeBuffer()`` there.
     ///
     /// - Returns: what was written. Its last segment has room for more, if it was not full.
     /// - Throws: ``AllocationError`` where a segment was refused; what was written is gone.
@@ -105,6 +111,8 @@ public struct SegmentedWriter: ~Copyable {
         cut()
         let written = buffer
         buffer = SegmentedBuffer()
+        // W4: places that were reserved before are no longer the writer's.
+        stretch = 0
         if let error = failure {
             failure = nil
             throw error
