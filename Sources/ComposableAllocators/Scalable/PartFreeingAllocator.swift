@@ -37,16 +37,20 @@ public protocol PartFreeingAllocator: Allocator {
 public enum ScalableReadError: Error, Equatable, Sendable {
     /// There was no memory for the block.
     case allocation(AllocationError)
-    /// The operating system refused: the name of the call in C, and its errno. A descriptor that does not block and has
-    /// nothing is refused with `EAGAIN`.
-    case systemCall(String, errno: Int32)
+    /// The operating system refused. A descriptor that does not wait and has nothing is refused, too: ``isWouldBlock``.
+    case descriptor(DescriptorError)
+
+    /// Whether nothing is wrong: the descriptor does not wait, and has no bytes now. O(1).
+    public var isWouldBlock: Bool {
+        if case .descriptor(let error) = self { error.isWouldBlock } else { false }
+    }
 }
 
 extension ScalableReadError: CustomStringConvertible {
     public var description: String {
         switch self {
         case .allocation(let error): "a read found no memory: \(error)"
-        case .systemCall(let name, let errno): "\(name) failed with errno \(errno)"
+        case .descriptor(let error): "\(error)"
         }
     }
 }
@@ -74,11 +78,11 @@ extension PartFreeingAllocator {
             }
         } catch {
             deallocate(block)
-            throw .systemCall(error.name, errno: error.code)
+            throw .descriptor(DescriptorError(call: error.name, code: error.code))
         }
         guard let count else {
             deallocate(block)
-            throw .systemCall("readv", errno: EAGAIN)
+            throw .descriptor(DescriptorError(call: "readv", code: EAGAIN))
         }
         return keep(count, of: block)
     }

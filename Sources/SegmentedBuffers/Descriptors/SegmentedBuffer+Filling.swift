@@ -1,5 +1,5 @@
-// Bytes from a descriptor to the end of a buffer, by vectored reads: into the room behind the last segment, where it may
-// be filled (S2), and into new segments.
+// Bytes from a descriptor to the end of a buffer, by vectored reads: into the room behind the last segment, where it
+// may be filled (S2), and into new segments.
 //
 // Cost: a call of the system, and an allocation for each new segment; what is not filled is given back at once.
 // Thread-safety: none.
@@ -15,8 +15,8 @@ extension SegmentedBuffer {
     ///
     /// - Parameters:
     ///   - descriptor: open for reading. With O_NONBLOCK the call never waits; else until there is a byte.
-    ///   - atMost: the most bytes to read, 1 or more; those that would need more than 1,024 places are left for the next
-    ///     call. Traps where it is not positive.
+    ///   - atMost: the most bytes to read, 1 or more; those that would need more than 1,024 places are left for the
+    ///     next call. Traps where it is not positive.
     ///   - segmentSize: the room of a new segment, in bytes. Traps where it is not positive.
     ///   - allocator: where new segments come from.
     /// - Throws: ``FillError``; the buffer is as it was.
@@ -39,13 +39,13 @@ extension SegmentedBuffer {
                 new.append(try Segment(capacity: min(missing, segmentSize), allocator: allocator))
             }
         } catch {
-            throw .memory(error)
+            throw .allocation(error)
         }
         let count: Int?
         do throws(FailedCall) {
             count = try readOnce(SystemDescriptor(descriptor), ownRoom, new, atMost)
         } catch {
-            throw .descriptor(DescriptorError(error))
+            throw .descriptor(DescriptorError(call: error.name, code: error.code))
         }
         guard let count else { return .wouldBlock }
         if count == 0 { return .end }
@@ -77,7 +77,7 @@ extension SegmentedBuffer {
                 do throws(FailedCall) {
                     try SystemDescriptor(descriptor).wait(toWrite: false)
                 } catch {
-                    throw .descriptor(DescriptorError(error))
+                    throw .descriptor(DescriptorError(call: error.name, code: error.code))
                 }
             }
         }

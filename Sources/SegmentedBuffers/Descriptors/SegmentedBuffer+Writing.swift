@@ -3,6 +3,7 @@
 //
 // Cost: a call of the system per 1,024 segments at most, and O(segments). Thread-safety: none.
 
+public import AllocatorCore
 import CMallowShims
 import SystemMemory
 
@@ -13,26 +14,26 @@ extension SegmentedBuffer {
     ///
     /// - Parameters:
     ///   - descriptor: open for writing. With O_NONBLOCK the call never waits.
-    ///   - recycle: gets each segment that is out whole, as ``clipFront(_:_:)`` hands it out.
+    ///   - hand: gets each segment that is out whole, as ``clipFront(_:_:)`` hands it out.
     /// - Returns: how many bytes are out, which the buffer does not have any more.
     /// - Throws: ``DescriptorError``; the buffer has the bytes that were not written.
     /// - Complexity: O(segments), and the system's calls.
     public mutating func write(
-        to descriptor: Int32, recycling recycle: (inout Segment) -> Void = { _ in }
+        to descriptor: Int32, handingOut hand: (inout Segment) -> Void = { _ in }
     ) throws(DescriptorError) -> WriteProgress {
-        try write(to: descriptor, isWaiting: false, recycle)
+        try write(to: descriptor, isWaiting: false, hand)
     }
 
     /// Writes all of it to a descriptor; waits where the descriptor takes no more now, by `poll`.
     ///
-    /// For threads that may wait. Throws as ``write(to:recycling:)`` does.
+    /// For threads that may wait. Throws as ``write(to:handingOut:)`` does.
     ///
     /// - Returns: how many bytes that were.
     @discardableResult
     public mutating func writeAll(
-        to descriptor: Int32, recycling recycle: (inout Segment) -> Void = { _ in }
+        to descriptor: Int32, handingOut hand: (inout Segment) -> Void = { _ in }
     ) throws(DescriptorError) -> Int {
-        try write(to: descriptor, isWaiting: true, recycle).written
+        try write(to: descriptor, isWaiting: true, hand).written
     }
 
     /// Writes to a closure, segment by segment, until all is taken or it takes less than it was offered.
@@ -60,7 +61,7 @@ extension SegmentedBuffer {
     // MARK: - Privates
 
     private mutating func write(
-        to descriptor: Int32, isWaiting: Bool, _ recycle: (inout Segment) -> Void
+        to descriptor: Int32, isWaiting: Bool, _ hand: (inout Segment) -> Void
     ) throws(DescriptorError) -> WriteProgress {
         let system = SystemDescriptor(descriptor)
         var written = 0
@@ -71,11 +72,11 @@ extension SegmentedBuffer {
                     try system.wait(toWrite: true)
                     continue
                 }
-                clipFront(count, recycle)
+                clipFront(count, hand)
                 written += count
             }
         } catch {
-            throw DescriptorError(error)
+            throw DescriptorError(call: error.name, code: error.code)
         }
         return .complete(written: written)
     }

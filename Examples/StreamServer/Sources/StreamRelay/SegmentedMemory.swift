@@ -43,8 +43,7 @@ public final class SegmentedMemory: StreamMemory {
             return .bytes(block.count)
         } catch {
             switch error {
-            case .systemCall(_, EAGAIN): return .nothing
-            case .systemCall(_, let code): return .failed(code)
+            case .descriptor(let failure): return failure.isWouldBlock ? .nothing : .failed(failure.code)
             case .allocation: return .failed(ENOMEM)
             }
         }

@@ -1,29 +1,23 @@
-// What comes of reading from a descriptor, or a sink, and of writing to one.
+// What comes of reading from a descriptor, or a sink, and of writing to one. What the system refuses is a
+// DescriptorError.
 
 public import AllocatorCore
-import SystemMemory
-
-/// A call of the operating system on a descriptor that failed.
-public struct DescriptorError: Error, Hashable, Sendable, CustomStringConvertible {
-    /// The name of the call in C.
-    public let call: String
-    /// Its errno.
-    public let code: Int32
-
-    init(_ failure: FailedCall) {
-        call = failure.name
-        code = failure.code
-    }
-
-    public var description: String { "\(call) failed with errno \(code)" }
-}
 
 /// Why a buffer was not filled.
 public enum FillError: Error, Equatable, Sendable {
     /// The descriptor could not be read.
     case descriptor(DescriptorError)
     /// There was no memory to read into; nothing was read.
-    case memory(AllocationError)
+    case allocation(AllocationError)
+}
+
+extension FillError: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .descriptor(let error): "\(error)"
+        case .allocation(let error): "a buffer found no memory to be filled: \(error)"
+        }
+    }
 }
 
 /// How far writing a buffer came.
