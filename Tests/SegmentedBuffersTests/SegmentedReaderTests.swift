@@ -48,7 +48,7 @@ import Testing
             expect(.outOfRange(count)) { _ = try $0.readUInt64(byteCount: count) }
             expect(.outOfRange(count)) { _ = try $0.peekByte(at: count) }
             #expect(reader.find(48, from: count) == nil)
-            #expect(reader.withRanges(count) { _ in } == false)
+            expect(.outOfRange(count)) { try $0.withRanges(count) { _ in Issue.record("called") } }
         }
         let all = Int.max
         expect(.endOfData(needed: all, available: 2)) { try $0.skip(all) }
@@ -215,10 +215,15 @@ import Testing
         reader.withRanges { span in spans.append(span.withUnsafeBytes { Array($0) }) }
         #expect(spans == [Array("12".utf8), Array("345".utf8), Array("6789".utf8)])
         spans = []
-        #expect(reader.withRanges(3) { span in spans.append(span.withUnsafeBytes { Array($0) }) })
+        try reader.withRanges(3) { span in spans.append(span.withUnsafeBytes { Array($0) }) }
         #expect(spans == [Array("12".utf8), Array("3".utf8)])
-        #expect(reader.withRanges(10) { _ in spans = [] } == false)
-        #expect(spans.count == 2)
+        #expect(throws: SegmentedReadError.endOfData(needed: 10, available: 9)) {
+            try reader.withRanges(10) { _ in spans = [] }
+        }
+        #expect(throws: SegmentedReadError.malformedUTF8) {
+            try reader.withRanges(3) { _ throws(SegmentedReadError) in throw .malformedUTF8 }
+        }
+        #expect(spans.count == 2 && reader.position == 1)
         // They keep the memory, whoever made them.
         let kept = SegmentedReader(segmented(digits, by: 3)).ranges
         #expect(kept.flatMap { Array($0) } == digits)

@@ -99,17 +99,16 @@ extension SegmentedReader {
 
     /// Calls a closure with a span for each segment that the next `count` bytes lie in. It does not move.
     ///
-    /// - Returns: whether there are as many bytes; the closure is not called where there aren't, or the count is
-    ///   negative.
-    /// - Throws: what the closure throws. O(segments), without an allocation.
+    /// - Throws: `endOfData`; `outOfRange` where the count is negative: the closure is not called then. And what the
+    ///   closure throws, of the same type. O(segments), without an allocation.
     @inlinable @inline(__always)
-    @discardableResult
-    public func withRanges<Failure: Error>(
-        _ count: Int, _ body: (RawSpan) throws(Failure) -> Void
-    ) throws(Failure) -> Bool {
-        guard UInt(bitPattern: count) <= UInt(bitPattern: remaining) else { return false }
+    public func withRanges(
+        _ count: Int, _ body: (RawSpan) throws(SegmentedReadError) -> Void
+    ) throws(SegmentedReadError) {
+        guard UInt(bitPattern: count) <= UInt(bitPattern: remaining) else {
+            throw Self.refusal(of: count, available: remaining)
+        }
         try Self.forEachRange(of: count, at: cursor, in: list, body)
-        return true
     }
 
     @inlinable @inline(__always)
