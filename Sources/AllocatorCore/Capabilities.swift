@@ -26,7 +26,8 @@ extension OwningAllocator where Self: ~Copyable {
 
 /// Can free all of its live blocks at once.
 public protocol ResettableAllocator: Allocator, ~Copyable {
-    /// Frees every live block. Pointers into them dangle. What lies in them is not deinitialised.
+    /// Frees every live block. Pointers into them dangle, and so does what adopted one to free it later, such as a
+    /// segment of a buffer: free all when nothing of that is left. What lies in them is not deinitialised.
     borrowing func freeAll()
 }
 

@@ -15,7 +15,7 @@ import Testing
             allocator.deallocate(blocks[1])
         }
         #expect(says(freedTwice?.standardErrorContent, "ScalableAllocator: 0x"))
-        #expect(says(freedTwice?.standardErrorContent, "was freed already, or never was a block"))
+        #expect(says(freedTwice?.standardErrorContent, "was freed or recycled already, or never was a block"))
         // The last block, which no bit marks.
         let lastTwice = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
             let allocator = ScalableAllocator()
@@ -23,7 +23,7 @@ import Testing
             allocator.deallocate(block)
             allocator.deallocate(block)
         }
-        #expect(says(lastTwice?.standardErrorContent, "was freed already, or never was a block"))
+        #expect(says(lastTwice?.standardErrorContent, "was freed or recycled already, or never was a block"))
         let inside = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
             let allocator = ScalableAllocator()
             let block = try allocator.allocate(byteCount: 64)
@@ -42,7 +42,7 @@ import Testing
             allocator.recycle()
             allocator.deallocate(block)
         }
-        #expect(says(recycled?.standardErrorContent, "was freed already, or never was a block"))
+        #expect(says(recycled?.standardErrorContent, "was freed or recycled already, or never was a block"))
     }
 
     @Test func partsThatAreOfNoBlock() async {

@@ -108,3 +108,11 @@ extension SeededGenerator {
         return buffer
     }
 }
+
+/// The bytes of a buffer of segments.
+func contents(_ buffer: SegmentedBuffer) -> [UInt8] { buffer.segments.flatMap { Array($0.unsafeBytes) } }
+
+extension RecyclableMemory {
+    /// Adds a buffer of these bytes.
+    mutating func add(_ bytes: UInt8...) throws { try append(copying: bytes.span.bytes) }
+}

@@ -42,7 +42,7 @@ extension ScalableAllocator {
         if child.pointee.bits.block(containing: Int(bitPattern: (address &- child.pointee.base) &>> 4)) != nil {
             misuse(name, pointer, "points inside a block")
         }
-        misuse(name, pointer, "was freed already, or never was a block")
+        misuse(name, pointer, "was freed or recycled already, or never was a block")
     }
 }
 

@@ -253,7 +253,8 @@ extension SharedScalableAllocator: ResettableAllocator, MeasuredAllocator {
     /// The same as ``recycle()``.
     public func freeAll() { recycle() }
 
-    /// Frees every block of every thread at once, and keeps the children that had any.
+    /// Frees every block of every thread at once, and keeps the children that had any. What adopted a block dangles, as
+    /// ``ScalableAllocator/recycle()`` says.
     public func recycle() { withAllShards { for core in $0 { core.recycle() } } }
 
     /// Gives every child back in which nothing is live.

@@ -72,14 +72,22 @@ extension RecyclableMemory {
         return buffer
     }
 
-    /// Adds a block that the program has from ``allocator``: the sequence gives it back from here on. Traps where the
-    /// allocator can tell that the block is not its own, or the buffer has no address.
+    /// Adds a block that the program has from ``allocator``: the sequence gives it back from here on.
     ///
-    /// - Parameter block: the block, from its base address on; `count` is how many of its bytes are meant.
+    /// Traps where the buffer has no address, where the allocator can tell that the block is not its own, and where it
+    /// tells the sizes of blocks, as most do, and this one is smaller. An allocator that tells neither takes what it is
+    /// given: one of foreign functions, an arena that keeps no sizes. O(1), and the allocator's finding of the size.
+    ///
+    /// - Parameter block: the block, from its base address on; `count` is how many of its bytes are meant, at most as
+    ///   many as it has.
     public mutating func adopt(_ block: UnsafeMutableRawBufferPointer) {
         guard let start = block.baseAddress else { fatalError("RecyclableMemory: a buffer without an address") }
         if current._tellsOwn, !current._owns(start) {
             misuse("RecyclableMemory", start, "was adopted and is not of the sequence's allocator")
+        }
+        if current._tellsSizes {
+            let size = current._byteCount(of: start)
+            if block.count > size { fatalError("RecyclableMemory: \(block.count) bytes adopted of a block of \(size)") }
         }
         if count == capacity, !grow() { noMemory() }
         enter(start, block.count, owner: currentOwner)

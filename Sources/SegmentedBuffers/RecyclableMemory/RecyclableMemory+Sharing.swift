@@ -57,7 +57,8 @@ extension RecyclableMemory {
     private mutating func counted(at index: Int) -> RecyclableEntry {
         let entry = entry(at: index)
         if let number = entry.pointee.allocatorNumber {
-            let segment = Segment(adopting: entry.pointee.buffer, allocator: allocator(number: number))
+            let buffer = entry.pointee.buffer
+            let segment = Segment(taking: buffer, count: buffer.count, allocator: allocator(number: number))
             entry.pointee.owner = RecyclableEntry.owner(counting: segment.memory)
             isUniform = false
         }

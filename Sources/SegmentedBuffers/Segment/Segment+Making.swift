@@ -44,10 +44,15 @@ extension Segment {
     @inlinable
     init(capacity: Int, allocator: any Allocator) throws(AllocationError) {
         let block = try allocator.allocate(byteCount: capacity, alignment: defaultAlignment(for: capacity))
-        self.init(adopting: block, count: 0, allocator: allocator)
+        self.init(taking: block, count: 0, allocator: allocator)
     }
 
-    /// Takes over a block of an allocator, without copying: it is freed there when the last owner is gone.
+    /// Takes over a block of an allocator, without copying: it is freed there when the last owner is gone. That is a
+    /// promise that nobody else frees it, which no allocator can check now: who frees it besides, adopts it twice, or
+    /// frees all of the allocator's blocks at once (``ResettableAllocator/freeAll()``, ``ScalableAllocator/recycle()``)
+    /// while a segment is left, makes its bytes another's.
+    ///
+    /// Traps where the allocator can tell that the block is not its own, not a whole block, or of fewer bytes.
     ///
     /// - Parameters:
     ///   - block: as the allocator handed it out. Its bytes from `count` on are room for what is appended.
@@ -59,9 +64,31 @@ extension Segment {
         guard let base = block.baseAddress else { fatalError("Segment: a block without an address is adopted") }
         let count = count ?? block.count
         if count < 0 || count > block.count { fatalError("Segment: \(count) bytes of a block of \(block.count)") }
+        if allocator._tellsOwn, !allocator._owns(base) {
+            misuse("Segment", base, "was adopted and is not the allocator's")
+        }
+        // Of what is no block, an allocator that tells sizes says so by a trap of its own.
+        if allocator._tellsSizes { Self.checkSize(block.count, of: allocator._byteCount(of: base)) }
+        self.init(taking: block, count: count, allocator: allocator)
+    }
+
+    /// A block that is known to be the allocator's.
+    @inlinable
+    init(taking block: UnsafeMutableRawBufferPointer, count: Int, allocator: any Allocator) {
+        let base = block.baseAddress.unsafelyUnwrapped
         let memory = AllocatedMemory.make(
             SegmentExtent(base: base, limit: base + block.count), keeping: allocator)
         self.init(memory: memory, start: base, count: count)
+    }
+
+    @inlinable @inline(__always)
+    static func checkSize(_ count: Int, of size: Int) {
+        if count > size { tooLarge(count, size) }
+    }
+
+    @usableFromInline @inline(never)
+    static func tooLarge(_ count: Int, _ size: Int) -> Never {
+        fatalError("Segment: \(count) bytes adopted of a block of \(size)")
     }
 
     /// Bytes that are there and don't change for as long as an object lives, which the segment keeps alive.
