@@ -1,5 +1,5 @@
-// What a buffer of segments promises, one by one: who owns memory and when it is filled, bytes as a collection, equality
-// whatever the segments, parts that are dropped.
+// What a buffer of segments promises, one by one: who owns memory and when it is filled, bytes as a collection,
+// equality whatever the segments, parts that are dropped.
 
 import AllocatorTestKit
 import Mallow
@@ -298,7 +298,7 @@ import Testing
             await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
                 let buffer = SegmentedBuffer(copying: [1, 2, 3])
                 _ = buffer[1..<4]
-            }, "SegmentedBuffer: 1..<4 of 3 bytes")
+            }, "SegmentedBuffer: the range 1..<4 is outside of the 3 bytes")
         expectTrap(
             await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
                 // An array's bytes are not the segment's to write.
@@ -321,7 +321,7 @@ import Testing
             await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
                 var buffer = SegmentedBuffer(copying: [1, 2, 3])
                 buffer.removeFirst(4)
-            }, "SegmentedBuffer: 0..<4 of 3 bytes")
+            }, "SegmentedBuffer: the range 0..<4 is outside of the 3 bytes")
         expectTrap(
             await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
                 let buffer = SegmentedBuffer(copying: [1, 2, 3])

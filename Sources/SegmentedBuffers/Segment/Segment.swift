@@ -11,8 +11,8 @@
 
 public import AllocatorCore
 
-/// A part of some memory, and an owner of it: copying a segment adds an owner, and the memory goes back to where it came
-/// from when the last owner is gone.
+/// A part of some memory, and an owner of it: copying a segment adds an owner, and the memory goes back to where it
+/// came from when the last owner is gone.
 ///
 /// Make one of a copy of bytes, of a block and its allocator, of bytes that an object or an array keeps, that a closure
 /// gives back, or that nobody does; put it into a ``SegmentedBuffer``. Not thread-safe and not `Sendable`, since what
@@ -71,7 +71,9 @@ public struct Segment {
     }
 
     @usableFromInline @inline(never)
-    func outside(_ range: Range<Int>) -> Never { fatalError("Segment: \(range) of \(byteCount) bytes") }
+    func outside(_ range: Range<Int>) -> Never {
+        fatalError("Segment: the range \(range) is outside of the \(byteCount) bytes")
+    }
 }
 
 // MARK: - Owners
@@ -84,6 +86,21 @@ extension Segment {
     /// Whether two segments are parts of one memory. O(1).
     @inlinable
     public func sharesMemory(with other: Segment) -> Bool { memory === other.memory }
+
+    /// All of the memory that this segment is a part of, where nobody else owns it, to be filled again; nil where
+    /// somebody does, or where it is nobody's to write: an object's, a closure's, unowned. O(1).
+    ///
+    /// The bytes are those that are there. The memory has two owners then: the new segment may be written when this one
+    /// is dropped, as what ``SegmentedBuffer/clipFront(_:_:)`` hands out is after the call.
+    ///
+    ///     try buffer.write(to: descriptor) { segment in
+    ///         if let memory = segment.wholeMemory() { spare.append(memory) }
+    ///     }
+    public mutating func wholeMemory() -> Segment? {
+        if !isUniquelyOwned() || !isWritable { return nil }
+        let extent = memory.extent
+        return Segment(memory: memory, start: extent.base, count: extent.limit - extent.base)
+    }
 
     /// The bytes behind this segment that its only owner may fill. O(1).
     @inlinable @inline(__always)

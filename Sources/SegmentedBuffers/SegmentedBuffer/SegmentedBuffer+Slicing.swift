@@ -5,8 +5,8 @@
 extension SegmentedBuffer {
     /// A part of the bytes, which shares the segments. Traps where the range goes beyond `count`.
     ///
-    /// - Complexity: O(segments up to the end of the range, or from its start, whichever are fewer); no allocation where
-    ///   the part lies in one segment.
+    /// - Complexity: O(segments up to the end of the range, or from its start, whichever are fewer); no allocation
+    ///   where the part lies in one segment.
     @inlinable
     public subscript(range: Range<Int>) -> SegmentedBuffer {
         check(range)
@@ -71,13 +71,14 @@ extension SegmentedBuffer {
     public mutating func removeLast(_ count: Int) { clipEnd(count) { _ in } }
 
     /// Drops bytes from the front, and hands out each segment that is dropped whole, to use its memory again: where
-    /// ``Segment/isUniquelyOwned()``, nobody else has it. Of a segment that is cut, the rest of its memory stays.
+    /// ``Segment/isUniquelyOwned()``, nobody else has it, and ``Segment/wholeMemory()`` gives all of it. Of a segment
+    /// that is cut, the rest of its memory stays.
     ///
-    /// - Parameter recycle: called in the order of the segments, each of which is given up with the call, unless it is
+    /// - Parameter hand: called in the order of the segments, each of which is given up with the call, unless it is
     ///   kept. It must not use this buffer.
     /// - Complexity: O(segments that are dropped), amortised.
     @inlinable
-    public mutating func clipFront(_ count: Int, _ recycle: (inout Segment) -> Void) {
+    public mutating func clipFront(_ count: Int, _ hand: (inout Segment) -> Void) {
         if UInt(bitPattern: count) > UInt(bitPattern: byteCount) { outside(0..<max(count, 0)) }
         byteCount &-= count
         var missing = count
@@ -91,7 +92,7 @@ extension SegmentedBuffer {
                 missing &-= size
                 var dropped = front[first].take().unsafelyUnwrapped
                 first &+= 1
-                recycle(&dropped)
+                hand(&dropped)
             }
         }
         if first > 0 { reclaim() }
@@ -101,16 +102,16 @@ extension SegmentedBuffer {
             lastCount &-= missing
         } else {
             var dropped = takeLast()
-            recycle(&dropped)
+            hand(&dropped)
         }
     }
 
     /// Drops bytes from the end, and hands out each segment that is dropped whole, as ``clipFront(_:_:)`` does.
     ///
-    /// - Parameter recycle: called from the last segment on. It must not use this buffer.
+    /// - Parameter hand: called from the last segment on. It must not use this buffer.
     /// - Complexity: O(segments that are dropped).
     @inlinable
-    public mutating func clipEnd(_ count: Int, _ recycle: (inout Segment) -> Void) {
+    public mutating func clipEnd(_ count: Int, _ hand: (inout Segment) -> Void) {
         if UInt(bitPattern: count) > UInt(bitPattern: byteCount) { outside(0..<max(count, 0)) }
         byteCount &-= count
         var missing = count
@@ -123,13 +124,13 @@ extension SegmentedBuffer {
             missing &-= size
             var dropped = takeLast()
             settleLast()
-            recycle(&dropped)
+            hand(&dropped)
         }
     }
 
     /// Drops all bytes, and hands out all segments. The list keeps its memory. O(segments).
     @inlinable
-    public mutating func reset(_ recycle: (inout Segment) -> Void) { clipFront(byteCount, recycle) }
+    public mutating func reset(_ hand: (inout Segment) -> Void) { clipFront(byteCount, hand) }
 
     /// Drops all bytes.
     ///
@@ -155,7 +156,8 @@ extension SegmentedBuffer {
 
     // MARK: - Privates
 
-    /// In which segment an offset lies, and where in it. The offset must be one of a byte. Searches from the nearer end.
+    /// In which segment an offset lies, and where in it. The offset must be one of a byte. Searches from the nearer
+    /// end.
     @inlinable @inline(__always)
     func locate(_ offset: Int) -> (index: Int, offset: Int) {
         if first == front.count { return (0, offset) }

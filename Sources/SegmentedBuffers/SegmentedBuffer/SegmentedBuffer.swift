@@ -5,9 +5,9 @@
 //                         ↑ first
 //
 // B1. No segment in the list is empty; `byteCount` is the sum of their counts.
-// B2. The segments are `front[first...]`, of which none is nil, and then the last, which there is but in an empty buffer.
-//     Those before `first` are gone, and nil; their place is reclaimed when they are more than the others, so that
-//     taking from the front is O(1), amortised.
+// B2. The segments are `front[first...]`, of which none is nil, and then the last, which there is but in an empty
+//     buffer. Those before `first` are gone, and nil; their place is reclaimed when they are more than the others, so
+//     that taking from the front is O(1), amortised.
 // B3. What two buffers share does not change (S2): a copy of a buffer has the bytes that it had.
 //
 // Cost: 48 bytes; an allocation for the list from the second segment on. Copying a buffer: two counts of references.
@@ -16,8 +16,8 @@
 /// Bytes that lie in several places, as one: a list of segments, whose memory may be shared with other buffers.
 ///
 /// For what arrives in pieces and is cut, joined and forwarded: nothing of that copies a byte. Where all bytes lie in
-/// one place, and are looked at one by one in no order, an array is simpler. Read it by ``SegmentedReader``, write it by
-/// ``SegmentedWriter``.
+/// one place, and are looked at one by one in no order, an array is simpler. Read it by ``SegmentedReader``, write it
+/// by ``SegmentedWriter``.
 ///
 /// A value: a copy shares the segments and is not changed by what is done to the other. Not thread-safe and not
 /// `Sendable`, since what gets the memory back need not be.
@@ -113,7 +113,9 @@ public struct SegmentedBuffer {
     }
 
     @usableFromInline @inline(never)
-    func outside(_ range: Range<Int>) -> Never { fatalError("SegmentedBuffer: \(range) of \(byteCount) bytes") }
+    func outside(_ range: Range<Int>) -> Never {
+        fatalError("SegmentedBuffer: the range \(range) is outside of the \(byteCount) bytes")
+    }
 
     /// Traps where a range is not one of this buffer's.
     @inlinable @inline(__always)
@@ -122,7 +124,7 @@ public struct SegmentedBuffer {
     }
 
     /// What is wrong with the list, for tests; nil where nothing is. O(segments).
-    public func brokenInvariant() -> String? {
+    package func brokenInvariant() -> String? {
         if first > front.count { return "B2: the first segment is behind the list" }
         for place in front.indices where (front[place] == nil) != (place < first) {
             return "B2: the segment at \(place), with the first at \(first)"
