@@ -178,8 +178,8 @@ extension RecyclableMemory {
     }
 
     /// Gives a block away: the caller owns it from here on, and frees it by the allocator that it came from. It stays
-    /// in the sequence as a foreign buffer that is only referred to. Traps where it is not the sequence's ``Ownership/own``.
-    /// O(1).
+    /// in the sequence as a foreign buffer that is only referred to. Traps where it is not the sequence's
+    /// ``Ownership/own``. O(1).
     public mutating func relinquish(at index: Int) -> UnsafeMutableRawBufferPointer {
         let entry = entry(at: index)
         // Read before the branch: see `mutableSpan(at:)`.

@@ -12,8 +12,9 @@
 // I5. Serials rise along the records, so that the entry before a mark tells whether all before it is as it was.
 //
 // Cost: an allocation is the allocator's and four stores; recycling is a call of the allocator for each buffer, the
-// last one first, or one for those that lie in a row where it is a ScalableAllocator. A sequence takes no memory before its first buffer, and keeps its records when it is recycled.
-// Not generic, so that its deinit runs in every build. Thread-safety: none, and it is not `Sendable`.
+// last one first, or one for those that lie in a row where it is a ScalableAllocator. A sequence takes no memory before
+// its first buffer, and keeps its records when it is recycled. Not generic, so that its deinit runs in every build.
+// Thread-safety: none, and it is not `Sendable`.
 
 public import AllocatorCore
 public import ComposableAllocators
@@ -32,20 +33,21 @@ import Synchronization
 /// Use it for what lives as long as one packet, message or request and is made of parts whose number and sizes are not
 /// known before; over a scalable allocator, or over `SystemAllocator`, where nothing is reused but what malloc reuses.
 /// A `Region` is the better choice where the parts are values and not buffers, and frees faster; it never gives one of
-/// them away. When the bytes are to go on elsewhere, ``takeSegments()`` makes them a ``SegmentedBuffer`` without copying.
+/// them away. When the bytes are to go on elsewhere, ``takeSegments()`` makes them a ``SegmentedBuffer`` without
+/// copying.
 ///
 /// What else can be in the sequence: blocks that the program has from the same allocator (``adopt(_:)``), which are
 /// given back as its own are; and memory of others, which is not: kept alive for as long as it is here
 /// (``push(_:)``, ``push(_:ownedBy:)``), or only referred to (``push(unowned:)``).
 ///
-/// Which buffers are given back can be told in two ways: ``mark()`` remembers a place, and ``recycle(from:)`` gives back
-/// what was added after it; ``setKept(_:at:)`` lets a buffer stay when the others go.
+/// Which buffers are given back can be told in two ways: ``mark()`` remembers a place, and ``recycle(from:)`` gives
+/// back what was added after it; ``setKept(_:at:)`` lets a buffer stay when the others go.
 ///
 /// The addresses that it hands out are raw pointers, as an allocator's are: they dangle when the buffer is recycled. Of
-/// spans (``span(at:)``), the compiler sees to that. Not thread-safe, and not `Sendable`; an allocator, and so a sequence,
-/// belongs to one thread at a time unless it says otherwise.
+/// spans (``span(at:)``), the compiler sees to that. Not thread-safe, and not `Sendable`; an allocator, and so a
+/// sequence, belongs to one thread at a time unless it says otherwise.
 ///
-/// The idea is gomem's.
+/// The idea is that of a Go library for media streams.
 @frozen
 public struct RecyclableMemory: ~Copyable {
     @usableFromInline var records: UnsafeMutablePointer<RecyclableEntry>?

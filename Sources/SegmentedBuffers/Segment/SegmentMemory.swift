@@ -1,5 +1,5 @@
-// The memory behind segments: an object whose references are its owners, and which gives its bytes back when the last of
-// them is gone. One allocation: what the memory needs for that, or the bytes themselves, lies behind the object.
+// The memory behind segments: an object whose references are its owners, and which gives its bytes back when the last
+// of them is gone. One allocation: what the memory needs for that, or the bytes themselves, lies behind the object.
 //
 //     own bytes         isa count base limit │ bytes …              malloc's, together with the object
 //     an allocator's    isa count base limit │ any Allocator        the bytes are a block elsewhere

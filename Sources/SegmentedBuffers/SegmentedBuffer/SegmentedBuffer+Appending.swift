@@ -1,8 +1,8 @@
-// Copies of bytes into a buffer. They fill the room beside the last segment, or the first, where this buffer is the only
-// owner of its memory (S2), and go into a new segment where it is not, or there is no more room.
+// Copies of bytes into a buffer. They fill the room beside the last segment, or the first, where this buffer is the
+// only owner of its memory (S2), and go into a new segment where it is not, or there is no more room.
 //
-// A new segment has room for what is appended or, where that is more, for as many bytes as the buffer has, up to 64 KiB:
-// n bytes that are appended one by one make O(log n) segments, and none is copied when it grows.
+// A new segment has room for what is appended or, where that is more, for as many bytes as the buffer has, up to 64
+// KiB: n bytes that are appended one by one make O(log n) segments, and none is copied when it grows.
 //
 // Cost: O(bytes), an allocation for a new segment. Thread-safety: none.
 
@@ -28,7 +28,8 @@ extension SegmentedBuffer {
 
     /// Copies bytes to the end.
     ///
-    /// - Parameter capacity: for how many bytes to make room where a new segment is needed, if for more than said above.
+    /// - Parameter capacity: for how many bytes to make room where a new segment is needed, if for more than said
+    ///   above.
     @inlinable @inline(__always)
     public mutating func append(copying bytes: UnsafeRawBufferPointer, capacity: Int = 0) {
         guard let source = bytes.baseAddress, bytes.count > 0 else { return }

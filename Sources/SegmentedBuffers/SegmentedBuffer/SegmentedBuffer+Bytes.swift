@@ -5,8 +5,8 @@
 extension SegmentedBuffer {
     /// The bytes of a buffer as a collection. A copy of the buffer as it was when this was asked.
     ///
-    /// An index knows its segment, so that stepping and reading are O(1); going far is O(segments that are passed), which
-    /// is why this is no `RandomAccessCollection`.
+    /// An index knows its segment, so that stepping and reading are O(1); going far is O(segments that are passed),
+    /// which is why this is no `RandomAccessCollection`.
     @frozen
     public struct Bytes: BidirectionalCollection {
         @usableFromInline let buffer: SegmentedBuffer

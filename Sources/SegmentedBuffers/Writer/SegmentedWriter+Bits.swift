@@ -3,8 +3,8 @@
 //     byte before `current`   │x x x x x│0 0 0│      `bitsLeft` is 3: they are written next (W2)
 
 extension SegmentedWriter {
-    /// How many bits of the last byte are not written yet: 0 between bytes, else 1...7. What writes bytes leaves them 0.
-    /// O(1).
+    /// How many bits of the last byte are not written yet: 0 between bytes, else 1...7. What writes bytes leaves them
+    /// 0. O(1).
     @inlinable @inline(__always)
     public var bitsLeftInByte: Int { bitsEnd == current ? bitsLeft : 0 }
 

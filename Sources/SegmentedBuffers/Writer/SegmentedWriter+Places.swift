@@ -2,9 +2,9 @@
 //
 //     piece    … │ place │ what comes behind it …             `patch` writes there
 //
-// A place knows the stretch of writing that it belongs to, by a number that no other stretch of any writer has: from the
-// first place that is reserved to the next `takeBuffer`. The address alone would not tell: what was given out may come
-// back by `writeSegments`, and is shared then.
+// A place knows the stretch of writing that it belongs to, by a number that no other stretch of any writer has: from
+// the first place that is reserved to the next `takeBuffer`. The address alone would not tell: what was given out may
+// come back by `writeSegments`, and is shared then.
 //
 // A LEB128 length has as many bytes as it needs: room for the longest is kept, and what is not needed is left out by
 // beginning a segment behind it.

@@ -1,15 +1,15 @@
 // A writer of bytes into segments of one size: where it is in the one that it fills, and those before it.
 //
 //     buffer    [ segment ][ segment ]
-//     piece     start ─────── current ───── end        the part of the memory's room that is written is the next segment
+//     piece     start ─────── current ───── end        what is written of the memory's room is the next segment
 //
 // W1. `start..<current` is written and not in `buffer` yet; `current..<end` is room that nobody else knows of. Both lie
 //     in `memory`, or are empty.
 // W2. Where `bitsEnd == current`, the lowest `bitsLeft` (0...7) bits of the byte before `current` are 0 and the next to
 //     be written; elsewhere none are. So writing a byte, which moves `current` on, needs nothing to forget them.
 // W3. What failed stays failed: where `failure` is set there is no room, and nothing more is written.
-// W4. `stretch` is the number of the places that may be patched, or 0 where none was reserved since the writer was made or
-//     its buffer was taken. A place with that number lies in memory that nobody but the writer has seen.
+// W4. `stretch` is the number of the places that may be patched, or 0 where none was reserved since the writer was made
+//     or its buffer was taken. A place with that number lies in bytes that nobody but the writer has seen.
 //
 // What goes beyond a segment is done out of line. Cost: an integer is a comparison, a store and an addition.
 // Thread-safety: none.
@@ -89,8 +89,8 @@ public struct SegmentedWriter: ~Copyable {
     @inlinable
     public var error: AllocationError? { failure }
 
-    /// Ends the writing, and the writer with it. A global can't be consumed, such as a variable at the top of main.swift,
-    /// nor can one that a closure captures: use ``takeBuffer()`` there.
+    /// Ends the writing, and the writer with it. A global can't be consumed, such as a variable at the top of
+    /// main.swift, nor can one that a closure captures: use ``takeBuffer()`` there.
     ///
     /// - Returns: what was written. Its last segment has room for more, if it was not full.
     /// - Throws: ``AllocationError`` where a segment was refused; what was written is gone.
