@@ -120,16 +120,16 @@ private func encoded(_ value: Int128, signed: Bool) -> [UInt8] {
             let reader = SegmentedReader(segmented(bytes, by: size))
             for count in 1...8 {
                 #expect(try reader.peekUInt64(byteCount: count) == big[count - 1])
-                #expect(try reader.peekUInt64(byteCount: count, endianness: .little) == little[count - 1])
+                #expect(try reader.peekUInt64(byteCount: count, byteOrder: .little) == little[count - 1])
                 let range = count == 8 ? 0 : Int128(1) << Int128(8 * count)
                 let value = Int128(big[count - 1])
                 #expect(
                     try Int128(reader.peekInt64(byteCount: count)) == (count == 8 ? value - 1 << 64 : value - range))
             }
-            #expect(try reader.peekInt64(byteCount: 2, endianness: .little) == 0x0281)
+            #expect(try reader.peekInt64(byteCount: 2, byteOrder: .little) == 0x0281)
             #expect(try reader.peekInt64(byteCount: 1, at: 8) == 127)
             #expect(try reader.peekInteger(as: Int16.self, at: 6) == -0x7878)
-            #expect(try reader.peekInteger(as: Int16.self, at: 6, endianness: .little) == -0x7779)
+            #expect(try reader.peekInteger(as: Int16.self, at: 6, byteOrder: .little) == -0x7779)
             #expect(try reader.peekBytes(2, at: 7) == [0x88, 0x7F])
             #expect(try reader.peekByte(at: 8) == 127)
             #expect(try reader.peekByte(mask: 0xF0) == (0x81, 8))

@@ -197,18 +197,18 @@ extension SegmentedReader {
         case .maskedByte(let mask):
             let (byte, bits) = try readByte(mask: mask)
             return .bytes([byte, bits])
-        case .integer(1, let order): return .unsigned(UInt64(try readInteger(as: UInt8.self, endianness: order)))
-        case .integer(2, let order): return .unsigned(UInt64(try readInteger(as: UInt16.self, endianness: order)))
-        case .integer(4, let order): return .unsigned(UInt64(try readInteger(as: UInt32.self, endianness: order)))
+        case .integer(1, let order): return .unsigned(UInt64(try readInteger(as: UInt8.self, byteOrder: order)))
+        case .integer(2, let order): return .unsigned(UInt64(try readInteger(as: UInt16.self, byteOrder: order)))
+        case .integer(4, let order): return .unsigned(UInt64(try readInteger(as: UInt32.self, byteOrder: order)))
         case .integer(8, let order):
-            return .unsigned(UInt64(bitPattern: try readInteger(as: Int64.self, endianness: order)))
+            return .unsigned(UInt64(bitPattern: try readInteger(as: Int64.self, byteOrder: order)))
         case .integer(_, let order):
-            let value = try readInteger(as: UInt128.self, endianness: order)
+            let value = try readInteger(as: UInt128.self, byteOrder: order)
             return .bytes((0..<16).map { UInt8(truncatingIfNeeded: value >> (120 - 8 * $0)) })
-        case .unsigned(let size, let order): return .unsigned(try readUInt64(byteCount: size, endianness: order))
-        case .signed(let size, let order): return .signed(try readInt64(byteCount: size, endianness: order))
+        case .unsigned(let size, let order): return .unsigned(try readUInt64(byteCount: size, byteOrder: order))
+        case .signed(let size, let order): return .signed(try readInt64(byteCount: size, byteOrder: order))
         case .several(let order):
-            let values = try readIntegers(as: UInt8.self, UInt16.self, UInt32.self, endianness: order)
+            let values = try readIntegers(as: UInt8.self, UInt16.self, UInt32.self, byteOrder: order)
             return .text("\([UInt64(values.0), UInt64(values.1), UInt64(values.2)])")
         case .leb128(let width, let signed): return try number(width, signed)
         case .bits(let count): return .unsigned(try readBits(count))
@@ -238,9 +238,9 @@ extension SegmentedReader {
         case .segment: return .nothing
         case .string(let count): return .text(try readString(count))
         case .prefixedString(let prefix, let order, let limit):
-            return .text(try readString(lengthPrefix: prefix, endianness: order, limit: limit))
+            return .text(try readString(lengthPrefix: prefix, byteOrder: order, limit: limit))
         case .prefixedBytes(let prefix, let order):
-            return .bytes(try readBytes(lengthPrefix: prefix, endianness: order))
+            return .bytes(try readBytes(lengthPrefix: prefix, byteOrder: order))
         case .prefixedSegments(let prefix): return .bytes(collected(try readSegments(lengthPrefix: prefix)))
         case .line: return .text(try readString(upTo: "\r\n"))
         case .skip(let count):
@@ -284,9 +284,9 @@ extension SegmentedReader {
         case .maskedByte(let mask):
             let (byte, bits) = try peekByte(mask: mask)
             return .bytes([byte, bits])
-        case .integer(4, let order): return .unsigned(UInt64(try peekInteger(as: UInt32.self, endianness: order)))
-        case .unsigned(let size, let order): return .unsigned(try peekUInt64(byteCount: size, endianness: order))
-        case .signed(let size, let order): return .signed(try peekInt64(byteCount: size, endianness: order))
+        case .integer(4, let order): return .unsigned(UInt64(try peekInteger(as: UInt32.self, byteOrder: order)))
+        case .unsigned(let size, let order): return .unsigned(try peekUInt64(byteCount: size, byteOrder: order))
+        case .signed(let size, let order): return .signed(try peekInt64(byteCount: size, byteOrder: order))
         case .leb128(64, true):
             let (value, byteCount) = try peekLEB128(as: Int64.self)
             return .number(value, byteCount: byteCount)

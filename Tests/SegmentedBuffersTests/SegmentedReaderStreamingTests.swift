@@ -50,7 +50,7 @@ import Testing
         for round in 0..<300 {
             buffer.push(ledger.segment([UInt8(round % 256), UInt8(round / 256), 0xAA]))
             reader.clipFront(of: &buffer)
-            #expect(try reader.readInteger(as: UInt16.self, endianness: .little) == UInt16(round))
+            #expect(try reader.readInteger(as: UInt16.self, byteOrder: .little) == UInt16(round))
             #expect(reader.position == 2)
             if round == 100 { behind = reader }
             #expect(try reader.readByte() == 0xAA)

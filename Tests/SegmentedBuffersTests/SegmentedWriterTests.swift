@@ -11,16 +11,16 @@ import Testing
     @Test func bytes() throws {
         var writer = SegmentedWriter()
         writer.writeInteger(UInt32(0x0102_0304))
-        writer.writeInteger(Int16(-2), endianness: .little)
-        writer.writeIntegers(UInt8(5), UInt16(0x0607), endianness: .little)
+        writer.writeInteger(Int16(-2), byteOrder: .little)
+        writer.writeIntegers(UInt8(5), UInt16(0x0607), byteOrder: .little)
         writer.writeUInt64(0x0a0b0c, byteCount: 3)
-        writer.writeUInt64(0x0a0b0c, byteCount: 3, endianness: .little)
+        writer.writeUInt64(0x0a0b0c, byteCount: 3, byteOrder: .little)
         writer.writeInt64(-2, byteCount: 5)
         var sizes = [writer.writeLEB128(UInt32(624_485)), writer.writeLEB128(-123_456)]
         sizes.append(writer.writeLEB128(UInt8(0)))
         #expect(sizes == [3, 3, 1])
         writer.writeString("hé")
-        try writer.writeString("ab", lengthPrefix: .twoBytes, endianness: .little)
+        try writer.writeString("ab", lengthPrefix: .twoBytes, byteOrder: .little)
         try writer.writeString("ab", lengthPrefix: .leb128)
         try writer.writeString("abc", byteCount: 5, padding: 0x20)
         writer.writeRepeating(9, count: 2)
@@ -110,10 +110,10 @@ import Testing
         func write(_ writer: inout SegmentedWriter, _ random: inout SeededGenerator, _ ledger: Ledger) throws {
             switch self {
             case .integer(let value, let count, let order):
-                writer.writeUInt64(value, byteCount: count, endianness: order)
+                writer.writeUInt64(value, byteCount: count, byteOrder: order)
             case .signed(let value, let count, let order):
-                writer.writeInt64(value, byteCount: count, endianness: order)
-            case .fixed(let value, let order): writer.writeInteger(value, endianness: order)
+                writer.writeInt64(value, byteCount: count, byteOrder: order)
+            case .fixed(let value, let order): writer.writeInteger(value, byteOrder: order)
             case .unsignedLEB(let value): writer.writeLEB128(value)
             case .signedLEB(let value): writer.writeLEB128(value)
             case .bits(let value, let count): writer.writeBits(value, count: count)
@@ -140,11 +140,11 @@ import Testing
         func check(_ reader: inout SegmentedReader) throws {
             switch self {
             case .integer(let value, let count, let order):
-                #expect(try reader.readUInt64(byteCount: count, endianness: order) == value)
+                #expect(try reader.readUInt64(byteCount: count, byteOrder: order) == value)
             case .signed(let value, let count, let order):
-                #expect(try reader.readInt64(byteCount: count, endianness: order) == value)
+                #expect(try reader.readInt64(byteCount: count, byteOrder: order) == value)
             case .fixed(let value, let order):
-                #expect(try reader.readInteger(as: UInt32.self, endianness: order) == value)
+                #expect(try reader.readInteger(as: UInt32.self, byteOrder: order) == value)
             case .unsignedLEB(let value): #expect(try reader.readLEB128(as: UInt64.self).value == value)
             case .signedLEB(let value): #expect(try reader.readLEB128(as: Int64.self).value == value)
             case .bits(let value, let count): #expect(try reader.readBits(count) == value)
@@ -234,9 +234,9 @@ import Testing
             writer.writeRepeating(2, count: 100)
             writer.writeSegment(Segment(sharing: [3, 3]))
             writer.patch(length, withLength: writer.count - start)
-            writer.patch(near, with: UInt16(0x0506), endianness: .little)
+            writer.patch(near, with: UInt16(0x0506), byteOrder: .little)
             let late = writer.reserve(3)
-            writer.patch(late, withLength: 0x070809, endianness: .little)
+            writer.patch(late, withLength: 0x070809, byteOrder: .little)
             let buffer = try writer.finish()
             #expect(
                 [UInt8](buffer) == [UInt8](repeating: 1, count: before) + [0, 0, 0, 102, 6, 5]

@@ -9,7 +9,7 @@ extension SegmentedReader {
     /// - Throws: `endOfData`. O(1).
     @inlinable @inline(__always)
     public mutating func readInteger<Value: FixedWidthInteger & BitwiseCopyable>(
-        as type: Value.Type = Value.self, endianness: ByteOrder = .big
+        as type: Value.Type = Value.self, byteOrder: ByteOrder = .big
     ) throws(SegmentedReadError) -> Value {
         let size = MemoryLayout<Value>.size
         let stored: Value
@@ -20,7 +20,7 @@ extension SegmentedReader {
             guard remaining >= size else { throw Self.endOfData(needed: size, available: remaining) }
             (stored, cursor) = Self.gathered(at: cursor, in: list)
         }
-        return endianness == .big ? Value(bigEndian: stored) : Value(littleEndian: stored)
+        return byteOrder == .big ? Value(bigEndian: stored) : Value(littleEndian: stored)
     }
 
     /// Reads an unsigned integer of 1 to 8 bytes, as formats with sizes of 24, 40, 48 or 56 bits have.
@@ -28,7 +28,7 @@ extension SegmentedReader {
     /// - Throws: `endOfData`; `outOfRange` where the count is not 1...8. O(1).
     @inlinable @inline(__always)
     public mutating func readUInt64(
-        byteCount: Int, endianness: ByteOrder = .big
+        byteCount: Int, byteOrder: ByteOrder = .big
     ) throws(SegmentedReadError) -> UInt64 {
         guard UInt(bitPattern: byteCount &- 1) < 8 else { throw .outOfRange(byteCount) }
         let unused = UInt64(64 &- byteCount &* 8)
@@ -41,7 +41,7 @@ extension SegmentedReader {
             (stored, cursor) = Self.gathered(byteCount, at: cursor, in: list)
         }
         // What was loaded beyond the integer lies at the higher addresses.
-        return endianness == .big
+        return byteOrder == .big
             ? UInt64(bigEndian: stored) &>> unused : (UInt64(littleEndian: stored) &<< unused) &>> unused
     }
 
@@ -49,8 +49,8 @@ extension SegmentedReader {
     ///
     /// - Throws: `endOfData`; `outOfRange` where the count is not 1...8. O(1).
     @inlinable @inline(__always)
-    public mutating func readInt64(byteCount: Int, endianness: ByteOrder = .big) throws(SegmentedReadError) -> Int64 {
-        let value = try readUInt64(byteCount: byteCount, endianness: endianness)
+    public mutating func readInt64(byteCount: Int, byteOrder: ByteOrder = .big) throws(SegmentedReadError) -> Int64 {
+        let value = try readUInt64(byteCount: byteCount, byteOrder: byteOrder)
         let unused = Int64(64 &- byteCount &* 8)
         return (Int64(bitPattern: value) &<< unused) &>> unused
     }
@@ -61,12 +61,12 @@ extension SegmentedReader {
     /// - Throws: `endOfData` where they are not all there. O(integers).
     @inlinable @inline(__always)
     public mutating func readIntegers<each Value: FixedWidthInteger & BitwiseCopyable>(
-        as type: repeat (each Value).Type, endianness: ByteOrder = .big
+        as type: repeat (each Value).Type, byteOrder: ByteOrder = .big
     ) throws(SegmentedReadError) -> (repeat each Value) {
         var size = 0
         for type in repeat each type { size &+= Self.size(of: type) }
         guard remaining >= size else { throw Self.endOfData(needed: size, available: remaining) }
-        return (repeat try readInteger(as: each type, endianness: endianness))
+        return (repeat try readInteger(as: each type, byteOrder: byteOrder))
     }
 
     @inlinable @inline(__always)

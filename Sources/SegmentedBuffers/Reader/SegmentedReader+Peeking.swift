@@ -25,7 +25,7 @@ extension SegmentedReader {
     /// - Throws: `endOfData`; `outOfRange` where the offset is negative. O(1), O(segments) with an offset.
     @inlinable @inline(__always)
     public func peekInteger<Value: FixedWidthInteger & BitwiseCopyable>(
-        as type: Value.Type = Value.self, at offset: Int = 0, endianness: ByteOrder = .big
+        as type: Value.Type = Value.self, at offset: Int = 0, byteOrder: ByteOrder = .big
     ) throws(SegmentedReadError) -> Value {
         let size = MemoryLayout<Value>.size
         let stored: Value
@@ -34,32 +34,32 @@ extension SegmentedReader {
         } else {
             (stored, _) = Self.gathered(at: try ahead(by: offset, needing: size), in: list)
         }
-        return endianness == .big ? Value(bigEndian: stored) : Value(littleEndian: stored)
+        return byteOrder == .big ? Value(bigEndian: stored) : Value(littleEndian: stored)
     }
 
-    /// The next unsigned integer of 1 to 8 bytes, as ``readUInt64(byteCount:endianness:)``, or one behind it.
+    /// The next unsigned integer of 1 to 8 bytes, as ``readUInt64(byteCount:byteOrder:)``, or one behind it.
     ///
     /// - Parameter offset: bytes from the position.
     /// O(1), O(segments) with an offset.
     @inlinable
     public func peekUInt64(
-        byteCount: Int, at offset: Int = 0, endianness: ByteOrder = .big
+        byteCount: Int, at offset: Int = 0, byteOrder: ByteOrder = .big
     ) throws(SegmentedReadError) -> UInt64 {
         try ahead(by: offset) { (reader) throws(SegmentedReadError) in
-            try reader.readUInt64(byteCount: byteCount, endianness: endianness)
+            try reader.readUInt64(byteCount: byteCount, byteOrder: byteOrder)
         }
     }
 
-    /// The next signed integer of 1 to 8 bytes, as ``readInt64(byteCount:endianness:)``, or one behind it.
+    /// The next signed integer of 1 to 8 bytes, as ``readInt64(byteCount:byteOrder:)``, or one behind it.
     ///
     /// - Parameter offset: bytes from the position.
     /// O(1), O(segments) with an offset.
     @inlinable
     public func peekInt64(
-        byteCount: Int, at offset: Int = 0, endianness: ByteOrder = .big
+        byteCount: Int, at offset: Int = 0, byteOrder: ByteOrder = .big
     ) throws(SegmentedReadError) -> Int64 {
         try ahead(by: offset) { (reader) throws(SegmentedReadError) in
-            try reader.readInt64(byteCount: byteCount, endianness: endianness)
+            try reader.readInt64(byteCount: byteCount, byteOrder: byteOrder)
         }
     }
 

@@ -50,33 +50,33 @@ extension SegmentedReader {
     ///
     /// - Parameters:
     ///   - prefix: how its length, in bytes, is written.
-    ///   - endianness: the order of the prefix's bytes.
+    ///   - byteOrder: the order of the prefix's bytes.
     ///   - limit: the most bytes that it may have; a length over it is refused before the data is waited for.
-    /// - Throws: as ``readLengthPrefix(_:endianness:limit:)`` and ``readString(_:)``; `endOfData` counts the prefix, too.
+    /// - Throws: as ``readLengthPrefix(_:byteOrder:limit:)`` and ``readString(_:)``; `endOfData` counts the prefix, too.
     /// O(length).
     public mutating func readString(
-        lengthPrefix prefix: LengthPrefix, endianness: ByteOrder = .big, limit: Int = .max
+        lengthPrefix prefix: LengthPrefix, byteOrder: ByteOrder = .big, limit: Int = .max
     ) throws(SegmentedReadError) -> String {
-        try afterLength(prefix, endianness, limit) { (reader, count) throws(SegmentedReadError) in
+        try afterLength(prefix, byteOrder, limit) { (reader, count) throws(SegmentedReadError) in
             try reader.readString(count)
         }
     }
 
-    /// Reads bytes with their length in front, into an array; as ``readString(lengthPrefix:endianness:limit:)``.
+    /// Reads bytes with their length in front, into an array; as ``readString(lengthPrefix:byteOrder:limit:)``.
     public mutating func readBytes(
-        lengthPrefix prefix: LengthPrefix, endianness: ByteOrder = .big, limit: Int = .max
+        lengthPrefix prefix: LengthPrefix, byteOrder: ByteOrder = .big, limit: Int = .max
     ) throws(SegmentedReadError) -> [UInt8] {
-        try afterLength(prefix, endianness, limit) { (reader, count) throws(SegmentedReadError) in
+        try afterLength(prefix, byteOrder, limit) { (reader, count) throws(SegmentedReadError) in
             try reader.readBytes(count)
         }
     }
 
     /// Reads bytes with their length in front, without copying them; as
-    /// ``readString(lengthPrefix:endianness:limit:)``.
+    /// ``readString(lengthPrefix:byteOrder:limit:)``.
     public mutating func readSegments(
-        lengthPrefix prefix: LengthPrefix, endianness: ByteOrder = .big, limit: Int = .max
+        lengthPrefix prefix: LengthPrefix, byteOrder: ByteOrder = .big, limit: Int = .max
     ) throws(SegmentedReadError) -> SegmentedBuffer {
-        try afterLength(prefix, endianness, limit) { (reader, count) throws(SegmentedReadError) in
+        try afterLength(prefix, byteOrder, limit) { (reader, count) throws(SegmentedReadError) in
             try reader.readSegments(count)
         }
     }
@@ -86,12 +86,12 @@ extension SegmentedReader {
     /// - Parameter limit: the most that it may be.
     /// - Throws: `endOfData` where the prefix is not all there; `lengthOverLimit`; `malformedLEB128`. O(1).
     public mutating func readLengthPrefix(
-        _ prefix: LengthPrefix, endianness: ByteOrder = .big, limit: Int = .max
+        _ prefix: LengthPrefix, byteOrder: ByteOrder = .big, limit: Int = .max
     ) throws(SegmentedReadError) -> Int {
         let start = cursor
         let length: UInt64 =
             if let byteCount = prefix.byteCount {
-                try readUInt64(byteCount: byteCount, endianness: endianness)
+                try readUInt64(byteCount: byteCount, byteOrder: byteOrder)
             } else {
                 try readLEB128(as: UInt64.self).value
             }
@@ -104,12 +104,12 @@ extension SegmentedReader {
 
     /// Reads the length, and what is behind it by a closure; goes back to the length where that is not there.
     private mutating func afterLength<Value>(
-        _ prefix: LengthPrefix, _ endianness: ByteOrder, _ limit: Int,
+        _ prefix: LengthPrefix, _ byteOrder: ByteOrder, _ limit: Int,
         _ body: (inout SegmentedReader, Int) throws(SegmentedReadError) -> Value
     ) throws(SegmentedReadError) -> Value {
         let start = cursor
         let before = remaining
-        let length = try readLengthPrefix(prefix, endianness: endianness, limit: limit)
+        let length = try readLengthPrefix(prefix, byteOrder: byteOrder, limit: limit)
         do {
             return try body(&self, length)
         } catch {

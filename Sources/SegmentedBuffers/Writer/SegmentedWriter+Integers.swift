@@ -1,12 +1,12 @@
 // Integers of a type's size, of 1 to 8 bytes, and LEB128 numbers: what fits is stored at once, unaligned.
 
 extension SegmentedWriter {
-    /// Writes an integer of a fixed width, as ``SegmentedReader/readInteger(as:endianness:)`` reads it. O(1).
+    /// Writes an integer of a fixed width, as ``SegmentedReader/readInteger(as:byteOrder:)`` reads it. O(1).
     @inlinable @inline(__always)
     public mutating func writeInteger<Value: FixedWidthInteger & BitwiseCopyable>(
-        _ value: Value, endianness: ByteOrder = .big
+        _ value: Value, byteOrder: ByteOrder = .big
     ) {
-        let stored = endianness == .big ? value.bigEndian : value.littleEndian
+        let stored = byteOrder == .big ? value.bigEndian : value.littleEndian
         let size = MemoryLayout<Value>.size
         if room >= size {
             current.storeBytes(of: stored, as: Value.self)
@@ -19,36 +19,36 @@ extension SegmentedWriter {
     /// Writes several integers one after the other: `writer.writeIntegers(type, flags, length)`. O(integers).
     @inlinable @inline(__always)
     public mutating func writeIntegers<each Value: FixedWidthInteger & BitwiseCopyable>(
-        _ value: repeat each Value, endianness: ByteOrder = .big
+        _ value: repeat each Value, byteOrder: ByteOrder = .big
     ) {
-        repeat writeInteger(each value, endianness: endianness)
+        repeat writeInteger(each value, byteOrder: byteOrder)
     }
 
     /// Writes the lowest 1 to 8 bytes of an unsigned integer. Traps where the count is not 1...8, or the value needs
     /// more. O(1).
     @inlinable @inline(__always)
-    public mutating func writeUInt64(_ value: UInt64, byteCount: Int, endianness: ByteOrder = .big) {
+    public mutating func writeUInt64(_ value: UInt64, byteCount: Int, byteOrder: ByteOrder = .big) {
         guard UInt(bitPattern: byteCount &- 1) < 8, value >> UInt64(byteCount &* 8) == 0 else {
             doesNotFit(byteCount)
         }
-        writeLow(value, byteCount, endianness)
+        writeLow(value, byteCount, byteOrder)
     }
 
     /// Writes a signed integer in 1 to 8 bytes, the highest bit being the sign. Traps where the count is not 1...8, or
     /// the value needs more. O(1).
     @inlinable @inline(__always)
-    public mutating func writeInt64(_ value: Int64, byteCount: Int, endianness: ByteOrder = .big) {
+    public mutating func writeInt64(_ value: Int64, byteCount: Int, byteOrder: ByteOrder = .big) {
         guard UInt(bitPattern: byteCount &- 1) < 8 else { doesNotFit(byteCount) }
         let above = value >> Int64(byteCount &* 8 &- 1)
         guard above == 0 || above == -1 else { doesNotFit(byteCount) }
-        writeLow(UInt64(bitPattern: value), byteCount, endianness)
+        writeLow(UInt64(bitPattern: value), byteCount, byteOrder)
     }
 
     /// Writes the lowest bytes, of which there are 1...8.
     @inlinable @inline(__always)
-    mutating func writeLow(_ value: UInt64, _ byteCount: Int, _ endianness: ByteOrder) {
+    mutating func writeLow(_ value: UInt64, _ byteCount: Int, _ byteOrder: ByteOrder) {
         let stored =
-            endianness == .big ? (value &<< UInt64(64 &- byteCount &* 8)).bigEndian : value.littleEndian
+            byteOrder == .big ? (value &<< UInt64(64 &- byteCount &* 8)).bigEndian : value.littleEndian
         if room >= 8 {
             // What goes beyond the integer is room, and written over.
             current.storeBytes(of: stored, as: UInt64.self)

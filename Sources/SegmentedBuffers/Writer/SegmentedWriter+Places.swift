@@ -15,7 +15,7 @@ import AllocatorCore
 import Synchronization
 
 extension SegmentedWriter {
-    /// Bytes that were left out, to be written by ``patch(_:with:endianness:)``. They are 0 until then.
+    /// Bytes that were left out, to be written by ``patch(_:with:byteOrder:)``. They are 0 until then.
     @frozen
     public struct Place {
         @usableFromInline let start: UnsafeMutableRawPointer?
@@ -57,25 +57,25 @@ extension SegmentedWriter {
     /// - Complexity: O(1) in the last segment, else O(segments behind it).
     @inlinable
     public mutating func patch<Value: FixedWidthInteger & BitwiseCopyable>(
-        _ place: Place, with value: Value, endianness: ByteOrder = .big
+        _ place: Place, with value: Value, byteOrder: ByteOrder = .big
     ) {
-        let stored = endianness == .big ? value.bigEndian : value.littleEndian
+        let stored = byteOrder == .big ? value.bigEndian : value.littleEndian
         withUnsafeBytes(of: stored) { patch(place, with: $0) }
     }
 
-    /// Writes the lowest bytes of a length to a place of 1 to 8 bytes. Traps as ``patch(_:with:endianness:)`` does, and
+    /// Writes the lowest bytes of a length to a place of 1 to 8 bytes. Traps as ``patch(_:with:byteOrder:)`` does, and
     /// where the length needs more.
-    public mutating func patch(_ place: Place, withLength length: Int, endianness: ByteOrder = .big) {
+    public mutating func patch(_ place: Place, withLength length: Int, byteOrder: ByteOrder = .big) {
         guard length >= 0, UInt(bitPattern: place.byteCount &- 1) < 8,
             UInt64(length) >> UInt64(place.byteCount * 8) == 0
         else { doesNotFit(place.byteCount) }
         let stored =
-            endianness == .big
+            byteOrder == .big
             ? (UInt64(length) &<< UInt64(64 - place.byteCount * 8)).bigEndian : UInt64(length).littleEndian
         withUnsafeBytes(of: stored) { patch(place, with: UnsafeRawBufferPointer(rebasing: $0[..<place.byteCount])) }
     }
 
-    /// Writes bytes to a place, as many as it has. Traps as ``patch(_:with:endianness:)`` does.
+    /// Writes bytes to a place, as many as it has. Traps as ``patch(_:with:byteOrder:)`` does.
     @inlinable
     public mutating func patch(_ place: Place, with bytes: UnsafeRawBufferPointer) {
         if bytes.count != place.byteCount { wrongCount(bytes.count, place) }
@@ -90,12 +90,12 @@ extension SegmentedWriter {
     ///
     /// - Parameters:
     ///   - prefix: how the length is written.
-    ///   - endianness: the order of the prefix's bytes.
+    ///   - byteOrder: the order of the prefix's bytes.
     ///   - body: writes with the writer that it gets; it must not take the buffer.
     /// - Throws: ``SegmentedWriteError`` where the prefix can't say the length: nothing is written then.
     /// - Complexity: what the closure costs; O(segments) for LEB128.
     public mutating func writeLengthPrefixed(
-        _ prefix: LengthPrefix, endianness: ByteOrder = .big, _ body: (inout SegmentedWriter) -> Void
+        _ prefix: LengthPrefix, byteOrder: ByteOrder = .big, _ body: (inout SegmentedWriter) -> Void
     ) throws(SegmentedWriteError) {
         let before = count
         if let byteCount = prefix.byteCount {
@@ -103,7 +103,7 @@ extension SegmentedWriter {
             let from = count
             body(&self)
             try checkLength(count - from, prefix, before)
-            patch(place, withLength: count - from, endianness: endianness)
+            patch(place, withLength: count - from, byteOrder: byteOrder)
         } else {
             try writeLEB128Prefixed(body, before)
         }

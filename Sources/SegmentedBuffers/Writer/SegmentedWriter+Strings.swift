@@ -54,34 +54,34 @@ extension SegmentedWriter {
     /// - Throws: ``SegmentedWriteError`` where the prefix can't say the length.
     /// - Complexity: O(bytes).
     public mutating func writeString(
-        _ string: String, lengthPrefix prefix: LengthPrefix, endianness: ByteOrder = .big
+        _ string: String, lengthPrefix prefix: LengthPrefix, byteOrder: ByteOrder = .big
     ) throws(SegmentedWriteError) {
-        try writeLengthPrefix(prefix, string.utf8.count, endianness: endianness)
+        try writeLengthPrefix(prefix, string.utf8.count, byteOrder: byteOrder)
         writeString(string)
     }
 
-    /// Copies bytes, with their number in front; as ``writeString(_:lengthPrefix:endianness:)``.
+    /// Copies bytes, with their number in front; as ``writeString(_:lengthPrefix:byteOrder:)``.
     public mutating func writeBytes(
-        _ bytes: UnsafeRawBufferPointer, lengthPrefix prefix: LengthPrefix, endianness: ByteOrder = .big
+        _ bytes: UnsafeRawBufferPointer, lengthPrefix prefix: LengthPrefix, byteOrder: ByteOrder = .big
     ) throws(SegmentedWriteError) {
-        try writeLengthPrefix(prefix, bytes.count, endianness: endianness)
+        try writeLengthPrefix(prefix, bytes.count, byteOrder: byteOrder)
         writeBytes(bytes)
     }
 
-    /// Copies bytes, with their number in front; as ``writeString(_:lengthPrefix:endianness:)``.
+    /// Copies bytes, with their number in front; as ``writeString(_:lengthPrefix:byteOrder:)``.
     public mutating func writeBytes(
-        _ bytes: [UInt8], lengthPrefix prefix: LengthPrefix, endianness: ByteOrder = .big
+        _ bytes: [UInt8], lengthPrefix prefix: LengthPrefix, byteOrder: ByteOrder = .big
     ) throws(SegmentedWriteError) {
-        try writeLengthPrefix(prefix, bytes.count, endianness: endianness)
+        try writeLengthPrefix(prefix, bytes.count, byteOrder: byteOrder)
         writeBytes(bytes)
     }
 
     /// Puts a buffer's segments behind what was written, without copying, with the number of their bytes in front; as
-    /// ``writeString(_:lengthPrefix:endianness:)``.
+    /// ``writeString(_:lengthPrefix:byteOrder:)``.
     public mutating func writeSegments(
-        _ other: SegmentedBuffer, lengthPrefix prefix: LengthPrefix, endianness: ByteOrder = .big
+        _ other: SegmentedBuffer, lengthPrefix prefix: LengthPrefix, byteOrder: ByteOrder = .big
     ) throws(SegmentedWriteError) {
-        try writeLengthPrefix(prefix, other.count, endianness: endianness)
+        try writeLengthPrefix(prefix, other.count, byteOrder: byteOrder)
         writeSegments(other)
     }
 
@@ -90,11 +90,11 @@ extension SegmentedWriter {
     /// - Throws: ``SegmentedWriteError`` where the prefix can't say it. A negative length traps.
     /// - Complexity: O(1).
     public mutating func writeLengthPrefix(
-        _ prefix: LengthPrefix, _ length: Int, endianness: ByteOrder = .big
+        _ prefix: LengthPrefix, _ length: Int, byteOrder: ByteOrder = .big
     ) throws(SegmentedWriteError) {
         if length > prefix.largest { throw .tooLong(count: length, limit: prefix.largest) }
         if let byteCount = prefix.byteCount {
-            writeUInt64(UInt64(length), byteCount: byteCount, endianness: endianness)
+            writeUInt64(UInt64(length), byteCount: byteCount, byteOrder: byteOrder)
         } else {
             writeLEB128(UInt64(length))
         }

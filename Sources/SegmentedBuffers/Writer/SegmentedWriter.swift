@@ -24,7 +24,7 @@ public import AllocatorCore
 /// (``reserve(_:)``).
 ///
 ///     var writer = SegmentedWriter()
-///     writer.writeInteger(UInt32(0x47), endianness: .big)
+///     writer.writeInteger(UInt32(0x47), byteOrder: .big)
 ///     try writer.writeString("name", lengthPrefix: .oneByte)
 ///     let buffer = try writer.finish()
 ///
