@@ -126,113 +126,60 @@ func contiguous(_ parts: [[UInt8]], _ input: Input) -> UInt64 {
 
 // MARK: - Copying out
 
+/// Calls the closure, which copies to memory of the program's, `count` times.
 @inline(__always)
-private func withDestination(_ body: (UnsafeMutableRawBufferPointer) -> UInt64) -> UInt64 {
+private func copying(_ input: Input, _ copy: (UnsafeMutableRawBufferPointer) -> Void) -> UInt64 {
     let destination = UnsafeMutableRawBufferPointer.allocate(byteCount: Parts.byteCount, alignment: 16)
     defer { destination.deallocate() }
-    return body(destination)
+    let start = bench_now()
+    for _ in 0..<input.count {
+        copy(destination)
+        bench_sink(destination.baseAddress)
+    }
+    return bench_now() - start
 }
 
 @inline(never)
 func copyOut(_ buffer: SegmentedBuffer, _ input: Input) -> UInt64 {
-    withDestination { destination in
-        let start = bench_now()
-        for _ in 0..<input.count {
-            buffer.copyBytes(to: destination)
-            bench_sink(destination.baseAddress)
-        }
-        return bench_now() - start
-    }
+    copying(input) { buffer.copyBytes(to: $0) }
 }
 
 @inline(never)
-func copyOut(_ buffers: [ByteBuffer], _ input: Input) -> UInt64 {
-    withDestination { destination in
-        let start = bench_now()
-        for _ in 0..<input.count {
-            var offset = 0
-            for buffer in buffers {
-                buffer.withUnsafeReadableBytes { bytes in
-                    UnsafeMutableRawBufferPointer(rebasing: destination[offset...]).copyMemory(from: bytes)
-                    offset += bytes.count
-                }
+func copyOut<Value: ByteValue>(_ parts: [Value], _ input: Input) -> UInt64 {
+    copying(input) { destination in
+        var offset = 0
+        for part in parts {
+            part.withBytes { bytes in
+                UnsafeMutableRawBufferPointer(rebasing: destination[offset...]).copyMemory(from: bytes)
+                offset += bytes.count
             }
-            bench_sink(destination.baseAddress)
         }
-        return bench_now() - start
     }
 }
 
 @inline(never)
-func copyOut(_ arrays: [[UInt8]], _ input: Input) -> UInt64 {
-    withDestination { destination in
-        let start = bench_now()
-        for _ in 0..<input.count {
-            var offset = 0
-            for array in arrays {
-                array.withUnsafeBytes { bytes in
-                    UnsafeMutableRawBufferPointer(rebasing: destination[offset...]).copyMemory(from: bytes)
-                    offset += bytes.count
-                }
-            }
-            bench_sink(destination.baseAddress)
-        }
-        return bench_now() - start
-    }
-}
-
-@inline(never)
-func copyOut(_ buffer: ByteBuffer, _ input: Input) -> UInt64 {
-    withDestination { destination in
-        let start = bench_now()
-        for _ in 0..<input.count {
-            buffer.withUnsafeReadableBytes { destination.copyMemory(from: $0) }
-            bench_sink(destination.baseAddress)
-        }
-        return bench_now() - start
-    }
-}
-
-@inline(never)
-func copyOut(_ array: [UInt8], _ input: Input) -> UInt64 {
-    withDestination { destination in
-        let start = bench_now()
-        for _ in 0..<input.count {
-            array.withUnsafeBytes { destination.copyMemory(from: $0) }
-            bench_sink(destination.baseAddress)
-        }
-        return bench_now() - start
-    }
+func copyOut<Value: ByteValue>(_ value: Value, _ input: Input) -> UInt64 {
+    copying(input) { destination in value.withBytes { destination.copyMemory(from: $0) } }
 }
 
 // MARK: - Iterating
 
-@inline(never)
-func iterate(_ buffer: SegmentedBuffer, _ input: Input) -> UInt64 {
+/// Goes over the bytes that the closure gives, `count` times.
+@inline(__always)
+private func iterating(_ input: Input, _ bytes: () -> some Sequence<UInt8>) -> UInt64 {
     let start = bench_now()
     for _ in 0..<input.count {
         bench_sink(nil)
-        for byte in buffer.bytes { bench_keep(UInt64(byte)) }
+        for byte in bytes() { bench_keep(UInt64(byte)) }
     }
     return bench_now() - start
 }
 
 @inline(never)
-func iterate(_ buffer: ByteBuffer, _ input: Input) -> UInt64 {
-    let start = bench_now()
-    for _ in 0..<input.count {
-        bench_sink(nil)
-        for byte in buffer.readableBytesView { bench_keep(UInt64(byte)) }
-    }
-    return bench_now() - start
-}
+func iterate(_ buffer: SegmentedBuffer, _ input: Input) -> UInt64 { iterating(input) { buffer.bytes } }
 
 @inline(never)
-func iterate(_ array: [UInt8], _ input: Input) -> UInt64 {
-    let start = bench_now()
-    for _ in 0..<input.count {
-        bench_sink(nil)
-        for byte in array { bench_keep(UInt64(byte)) }
-    }
-    return bench_now() - start
-}
+func iterate(_ buffer: ByteBuffer, _ input: Input) -> UInt64 { iterating(input) { buffer.readableBytesView } }
+
+@inline(never)
+func iterate(_ array: [UInt8], _ input: Input) -> UInt64 { iterating(input) { array } }

@@ -1,4 +1,5 @@
-// The loops over what only some have (parts, loans, batches), over a whole allocator's life, and over the memory itself.
+// The loops over what only some have (parts, loans, batches), over a whole allocator's life, and over the memory
+// itself.
 
 import BenchSupport
 import CBenchSupport
@@ -8,28 +9,34 @@ import NIOCore
 
 // MARK: - Parts and loans
 
-/// Memory of 4,096 bytes, of which the first 1,000 are kept, then freed.
-@inline(never)
-func partialFree(_ source: ScalableAllocator, _ input: Input) -> UInt64 {
-    let start = bench_now()
-    for step in 0..<input.count {
-        let block = source.take(4096)
-        use(block, step)
-        let kept = source.freeRest(of: block, keeping: 1000)
-        bench_sink(kept.baseAddress)
-        source.give(block)
-    }
-    return bench_now() - start
+/// A source whose blocks can be cut at their end.
+protocol PartSource: AddressSource {
+    /// Frees the rest of a block; the address may change.
+    func keep(_ byteCount: Int, of block: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer
 }
 
-/// The same, by realloc.
+extension ScalableAllocator: PartSource {
+    @inline(__always)
+    func keep(_ byteCount: Int, of block: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer {
+        freeRest(of: block, keeping: byteCount).baseAddress.unsafelyUnwrapped
+    }
+}
+
+extension Malloc: PartSource {
+    @inline(__always)
+    func keep(_ byteCount: Int, of block: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer {
+        realloc(block, byteCount).unsafelyUnwrapped
+    }
+}
+
+/// Memory of 4,096 bytes, of which the first 1,000 are kept, then freed.
 @inline(never)
-func partialFree(_ source: Malloc, _ input: Input) -> UInt64 {
+func partialFree<S: PartSource>(_ source: S, _ input: Input) -> UInt64 {
     let start = bench_now()
     for step in 0..<input.count {
         let block = source.take(4096)
         use(block, step)
-        let kept = realloc(block, 1000).unsafelyUnwrapped
+        let kept = source.keep(1000, of: block)
         bench_sink(kept)
         source.give(kept)
     }
@@ -111,7 +118,7 @@ func grow(_ make: Making, _ input: Input) throws -> UInt64 {
         let start = bench_now()
         let source = try make()
         elapsed += bench_now() - start
-        elapsed += sequence(source, part)
+        elapsed += Growing.run(source, part)
     }
     return elapsed
 }
@@ -121,33 +128,15 @@ func grow(_ make: Making, _ input: Input) throws -> UInt64 {
 /// A page's size, or the distance at which its first bytes are written.
 private let pageSize = 4096
 
-@inline(__always)
-private func touch(_ block: UnsafeMutableRawPointer, _ byteCount: Int) {
-    for offset in stride(from: 0, to: byteCount, by: pageSize) { use(block + offset, offset) }
-}
-
 @inline(never)
-func firstTouch(_ make: Making, _ input: Input) throws -> UInt64 {
+func firstTouch<S: AddressSource>(_ make: () throws -> S, _ input: Input) rethrows -> UInt64 {
     bench_malloc_keeps_no_large_blocks()
     let size = Int(input.sizes.unsafelyUnwrapped[0])
     let start = bench_now()
     for _ in 0..<input.count {
         let source = try make()
         let block = source.take(size)
-        touch(block, size)
-        source.give(block)
-    }
-    return bench_now() - start
-}
-
-@inline(never)
-func firstTouch(_ source: Malloc, _ input: Input) -> UInt64 {
-    bench_malloc_keeps_no_large_blocks()
-    let size = Int(input.sizes.unsafelyUnwrapped[0])
-    let start = bench_now()
-    for _ in 0..<input.count {
-        let block = source.take(size)
-        touch(block, size)
+        for offset in stride(from: 0, to: size, by: pageSize) { use(block + offset, offset) }
         source.give(block)
     }
     return bench_now() - start

@@ -1,5 +1,5 @@
-// The loops that read 1,024 bytes, by SegmentedReader, by ByteBuffer's methods and out of [UInt8]. Each value that is read
-// passes through the sink; the memory may have changed before each pass.
+// The loops that read 1,024 bytes, by SegmentedReader, by ByteBuffer's methods and out of [UInt8]. Each value that is
+// read passes through the sink; the memory may have changed before each pass.
 
 import BenchSupport
 import CBenchSupport
@@ -231,17 +231,15 @@ func withRanges(_ buffer: SegmentedBuffer, _ input: Input) -> UInt64 {
 }
 
 @inline(never)
-func readRanges(_ buffers: [ByteBuffer], _ input: Input) -> UInt64 {
+func readRanges<Value: ByteValue>(_ parts: [Value], _ input: Input) -> UInt64 {
     passes(input) {
-        for buffer in buffers { buffer.withUnsafeReadableBytes(keep) }
+        for part in parts { part.withBytes(keep) }
     }
 }
 
 @inline(never)
-func readRanges(_ arrays: [[UInt8]], _ input: Input) -> UInt64 {
-    passes(input) {
-        for array in arrays { array.withUnsafeBytes(keep) }
-    }
+func readRanges<Value: ByteValue>(_ value: Value, _ input: Input) -> UInt64 {
+    passes(input) { value.withBytes(keep) }
 }
 
 // MARK: - LEB128

@@ -25,8 +25,8 @@ private let allocationWorkloads: [Workload] =
             contestants: {
                 [
                     .rival("malloc") { one(Malloc(), $0) },
-                    .rival("ByteBuffer") { oneValue(ByteBuffer.self, $0) },
-                    .rival("[UInt8]") { oneValue([UInt8].self, $0) },
+                    .rival("ByteBuffer") { one(Values<ByteBuffer>(), $0) },
+                    .rival("[UInt8]") { one(Values<[UInt8]>(), $0) },
                     .scalable(one),
                     .shared(one),
                     .withoutRecycling(one),
@@ -36,25 +36,25 @@ private let allocationWorkloads: [Workload] =
         Workload(
             name: "sequence-256", title: "100 blocks of 256 bytes, then all freed in order", count: 3000,
             blocksPerStep: 100, blockCount: 100, order: RandomOrder.none, sizes: [256],
-            contestants: { blockContestants(sequence, valueSequence, valueSequence, sequence, sequence) }),
+            contestants: { blockContestants(InOrder.self) }),
         Workload(
             name: "random-sizes", title: "a random one of 1,000 live blocks of 16-8015 bytes is replaced",
             count: 200_000, blockCount: 1000, sizes: randomSizes,
-            contestants: { blockContestants(replace, replaceValue, replaceValue, replace, replace) }),
+            contestants: { blockContestants(Replacing.self) }),
         Workload(
             name: "mixed", title: "a queue of 64 blocks: of ten 6 of 64 bytes, 3 of 1 KiB, one of 8 KiB",
             count: 200_000, blockCount: 64, order: RandomOrder.none, sizes: mixedSizes,
-            contestants: { blockContestants(queue, valueQueue, valueQueue, queue, queue) }),
+            contestants: { blockContestants(Queue.self) }),
         Workload(
             name: "threads-\(threadCount)",
             title: "the same in \(threadCount) threads at once; elapsed time, by all threads' blocks",
             count: 400_000, blockCount: 64, order: RandomOrder.none, runsPerRound: 3, sizes: mixedSizes,
             contestants: {
                 [
-                    .rival("malloc") { queueInThreads(Malloc(), $0) },
-                    .rival("ByteBuffer") { valueQueueInThreads(ByteBuffer.self, $0) },
-                    .rival("[UInt8]") { valueQueueInThreads([UInt8].self, $0) },
-                    .shared(queueInThreads),
+                    .rival("malloc") { inThreads(Queue.self, Malloc(), $0) },
+                    .rival("ByteBuffer") { inThreads(Queue.self, Values<ByteBuffer>(), $0) },
+                    .rival("[UInt8]") { inThreads(Queue.self, Values<[UInt8]>(), $0) },
+                    .shared { inThreads(Queue.self, $0, $1) },
                 ]
             }),
         Workload(
@@ -62,8 +62,8 @@ private let allocationWorkloads: [Workload] =
             contestants: {
                 [
                     .rival("malloc") { one(Malloc(), $0) },
-                    .rival("ByteBuffer") { oneValue(ByteBuffer.self, $0) },
-                    .rival("[UInt8]") { oneValue([UInt8].self, $0) },
+                    .rival("ByteBuffer") { one(Values<ByteBuffer>(), $0) },
+                    .rival("[UInt8]") { one(Values<[UInt8]>(), $0) },
                     .scalable(borrow),
                 ]
             }),
@@ -75,10 +75,7 @@ private let allocationWorkloads: [Workload] =
             name: "recycle-10", title: "a batch: ten buffers of 256 bytes, given back at once", count: 50_000,
             blockCount: batchCount, order: RandomOrder.none, sizes: [256],
             contestants: {
-                [
-                    .rival("malloc") { sequence(Malloc(), $0) },
-                    .rival("ByteBuffer") { valueSequence(ByteBuffer.self, $0) },
-                    .rival("[UInt8]") { valueSequence([UInt8].self, $0) },
+                rivals(InOrder.self) + [
                     .recyclable("RecyclableMemory", { ScalableAllocator() }, recycleBatches),
                     .recyclable("…, marks", { ScalableAllocator() }, recycleMarkedBatches),
                     .recyclable("…, malloc", { SystemAllocator() }, recycleBatches),
@@ -89,18 +86,19 @@ private let allocationWorkloads: [Workload] =
     ]
 
 /// The loop over each kind of block.
-private func blockContestants(
-    _ malloc: @escaping (Malloc, Input) -> UInt64, _ byteBuffer: @escaping (ByteBuffer.Type, Input) -> UInt64,
-    _ array: @escaping ([UInt8].Type, Input) -> UInt64, _ ours: @escaping (ScalableAllocator, Input) -> UInt64,
-    _ shared: @escaping (SharedScalableAllocator, Input) -> UInt64
-) -> [Contestant] {
+private func blockContestants<L: BlockLoop>(_ loop: L.Type) -> [Contestant] {
+    rivals(loop) + [
+        .scalable { L.run($0, $1) },
+        .shared { L.run($0, $1) },
+        .withoutRecycling { L.run($0, $1) },
+    ]
+}
+
+private func rivals<L: BlockLoop>(_: L.Type) -> [Contestant] {
     [
-        .rival("malloc") { malloc(Malloc(), $0) },
-        .rival("ByteBuffer") { byteBuffer(ByteBuffer.self, $0) },
-        .rival("[UInt8]") { array([UInt8].self, $0) },
-        .scalable(ours),
-        .shared(shared),
-        .withoutRecycling(ours),
+        .rival("malloc") { L.run(Malloc(), $0) },
+        .rival("ByteBuffer") { L.run(Values<ByteBuffer>(), $0) },
+        .rival("[UInt8]") { L.run(Values<[UInt8]>(), $0) },
     ]
 }
 
@@ -112,25 +110,20 @@ private let lifeWorkloads: [Workload] = [
         contestants: {
             [
                 .rival("malloc of 64 KiB") { one(Malloc(), $0, byteCount: 64 << 10) },
-                .rival("ByteBuffer of 64 KiB") { oneValue(ByteBuffer.self, $0, byteCount: 64 << 10) },
-                .rival("[UInt8] of 64 KiB") { oneValue([UInt8].self, $0, byteCount: 64 << 10) },
+                .rival("ByteBuffer of 64 KiB") { one(Values<ByteBuffer>(), $0, byteCount: 64 << 10) },
+                .rival("[UInt8] of 64 KiB") { one(Values<[UInt8]>(), $0, byteCount: 64 << 10) },
             ] + sourceContestants(makeAndDrop)
         }),
     Workload(
-        name: "growing", title: "a new allocator gives 4,096 blocks of 4 KiB, which are freed in order", count: 3,
-        blocksPerStep: 4096, blockCount: 4096, order: RandomOrder.none, runsPerRound: 3, sizes: [4096],
-        contestants: {
-            [
-                .rival("malloc") { sequence(Malloc(), $0) },
-                .rival("ByteBuffer") { valueSequence(ByteBuffer.self, $0) },
-                .rival("[UInt8]") { valueSequence([UInt8].self, $0) },
-            ] + sourceContestants(grow)
-        }),
+        name: "growing",
+        title: "a new allocator's live blocks grow to 4,096 of 16-8015 bytes; a random one is freed behind each third",
+        count: 3, blocksPerStep: Growing.allocations(upTo: 4096), blockCount: 4096, runsPerRound: 3,
+        sizes: randomSizes, contestants: { rivals(Growing.self) + sourceContestants(grow) }),
     Workload(
         name: "first-touch", title: "new memory of 256 KiB, its 64 pages written once, for a page", count: 200,
         blocksPerStep: 64, sizes: [256 << 10],
         contestants: {
-            [.rival("malloc") { firstTouch(Malloc(), $0) }] + sourceContestants(firstTouch)
+            [.rival("malloc") { firstTouch({ Malloc() }, $0) }] + sourceContestants { try firstTouch($0, $1) }
         }),
     Workload(
         name: "read", title: "64 KiB summed up, for a KiB", count: 2000, blocksPerStep: 64, sizes: [64 << 10],
@@ -241,9 +234,9 @@ private let readerWorkloads: [Workload] = [
             let (buffers, buffer, arrays, array) = (parts.byteBuffers, parts.byteBuffer, parts.arrays, parts.bytes)
             return [
                 .rival("16 ByteBuffers") { readRanges(buffers, $0) },
-                .rival("one ByteBuffer") { readRanges([buffer], $0) },
+                .rival("one ByteBuffer") { readRanges(buffer, $0) },
                 .rival("16 [UInt8]") { readRanges(arrays, $0) },
-                .rival("one [UInt8]") { readRanges([array], $0) },
+                .rival("one [UInt8]") { readRanges(array, $0) },
                 .ours("SegmentedReader") { readRanges(segmented, $0) },
                 .ours("SegmentedReader.withRanges") { withRanges(segmented, $0) },
                 .ours("SegmentedReader, one segment") { readRanges(segment, $0) },
