@@ -86,7 +86,7 @@ import Testing
             shared.deallocate(blocks[0])
         }
         #expect(says(twice?.standardErrorContent, "SharedScalableAllocator: 0x"))
-        #expect(says(twice?.standardErrorContent, "was freed already, or never was a block"))
+        #expect(says(twice?.standardErrorContent, "was freed or recycled already, or never was a block"))
         let beyond = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
             let shared = try SharedScalableAllocator(shards: 1)
             let block = try shared.allocate(byteCount: 64)

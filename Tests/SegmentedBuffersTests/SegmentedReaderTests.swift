@@ -224,6 +224,18 @@ import Testing
             try reader.withRanges(3) { _ throws(SegmentedReadError) in throw .malformedUTF8 }
         }
         #expect(spans.count == 2 && reader.position == 1)
+        // From everywhere, also from the end of a segment, to everywhere.
+        for position in 0...digits.count {
+            var reader = reader
+            try reader.seek(to: position)
+            for count in 0...digits.count - position {
+                spans = []
+                try reader.withRanges(count) { span in spans.append(span.withUnsafeBytes { Array($0) }) }
+                #expect(spans == (try reader.ranges(count).map { Array($0) }))
+                #expect(spans.flatMap { $0 } == Array(digits[position..<position + count]))
+                #expect(spans.allSatisfy { !$0.isEmpty })
+            }
+        }
         // They keep the memory, whoever made them.
         let kept = SegmentedReader(segmented(digits, by: 3)).ranges
         #expect(kept.flatMap { Array($0) } == digits)

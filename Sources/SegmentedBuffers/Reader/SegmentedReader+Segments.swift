@@ -115,20 +115,24 @@ extension SegmentedReader {
     static func forEachRange<Failure: Error>(
         of count: Int, at cursor: Cursor, in list: SegmentedBuffer, _ body: (RawSpan) throws(Failure) -> Void
     ) throws(Failure) {
-        var bytes = UnsafeRawBufferPointer(start: cursor.current, count: cursor.end - cursor.current)
+        var start = cursor.current
+        var inSegment = cursor.end - cursor.current
         var next = cursor.next
         var left = count
-        while left > 0 {
-            if bytes.count > 0 {
-                let part = min(left, bytes.count)
-                let range = UnsafeRawBufferPointer(start: bytes.baseAddress, count: part)
-                try body(RawSpan(_unsafeBytes: range))
-                left &-= part
-                if left == 0 { break }
-            }
-            bytes = Self.bytes(at: next, in: list)
-            next &+= 1
+        // Mostly they lie in one segment: without the loop then.
+        if left > inSegment {
+            repeat {
+                if inSegment > 0 {
+                    try body(RawSpan(_unsafeBytes: UnsafeRawBufferPointer(start: start, count: inSegment)))
+                    left &-= inSegment
+                }
+                let bytes = Self.bytes(at: next, in: list)
+                start = bytes.baseAddress.unsafelyUnwrapped
+                inSegment = bytes.count
+                next &+= 1
+            } while left > inSegment
         }
+        if left > 0 { try body(RawSpan(_unsafeBytes: UnsafeRawBufferPointer(start: start, count: left))) }
         withExtendedLifetime(list) {}
     }
 
