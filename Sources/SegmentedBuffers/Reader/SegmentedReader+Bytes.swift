@@ -14,8 +14,9 @@ extension SegmentedReader {
     @inlinable @inline(__always)
     public mutating func nextByte() -> UInt8? {
         if cursor.current == cursor.end {
+            if cursor.endPosition == list.byteCount { return nil }
+            // B1: there is a byte in it.
             cursor = Self.following(cursor, in: list)
-            if cursor.current == cursor.end { return nil }
         }
         let byte = cursor.current.load(as: UInt8.self)
         cursor.current += 1
@@ -42,6 +43,7 @@ extension SegmentedReader {
     /// O(bytes).
     @inlinable
     public mutating func read(into destination: UnsafeMutableRawBufferPointer) -> Int {
+        // By itself: where it is known when this is compiled, so is how to copy it.
         let wanted = destination.count
         if wanted <= bytesLeftInSegment {
             if wanted > 0 {

@@ -60,7 +60,7 @@ extension SegmentedReader {
     private mutating func goBack(to target: Int) {
         bitCount = 0
         guard target > 0 else {
-            cursor = Self.following(Cursor(before: list), in: list)
+            cursor = Self.first(in: list)
             return
         }
         // A position greater than 0 has a segment before it, and so has `next` (R1).

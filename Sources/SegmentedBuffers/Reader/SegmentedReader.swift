@@ -77,7 +77,7 @@ public struct SegmentedReader {
         bitsPosition = 0
         bitsByte = 0
         bitCount = 0
-        cursor = Self.following(Cursor(before: buffer), in: buffer)
+        cursor = Self.first(in: buffer)
     }
 
     /// Makes a reader at a position, which may be the end.
@@ -124,6 +124,15 @@ extension SegmentedReader {
     @inlinable @inline(__always)
     static func bytes(at place: Int, in list: SegmentedBuffer) -> UnsafeRawBufferPointer {
         list.bytes(ofSegment: place &- list.first)
+    }
+
+    /// The cursor at the first byte. A list of one segment, which is the last then, needs no call.
+    @inlinable @inline(__always)
+    static func first(in list: SegmentedBuffer) -> Cursor {
+        guard list.front.isEmpty, let start = list.lastBytes.baseAddress else {
+            return following(Cursor(before: list), in: list)
+        }
+        return Cursor(current: start, end: start + list.byteCount, next: 1, endPosition: list.byteCount)
     }
 
     /// The cursor at the start of the next segment, or the same one where there is none.
