@@ -1,8 +1,9 @@
 // The table of a SegregatedFit's ends where it is small and offsets are spread widely: there both ends of a range are
 // sought in the same buckets, and often enough have the same tag.
 
-import RangeAllocators
 import Testing
+
+@testable import RangeAllocators
 
 @Suite struct RangeEndsTests {
     @Test(arguments: 1...10 as ClosedRange<UInt64>)
@@ -40,6 +41,27 @@ import Testing
             try #require(ranges.brokenInvariant() == nil)
         }
         #expect(ranges.freeRanges == free.sorted { $0.lowerBound < $1.lowerBound })
+    }
+
+    /// A strategy by itself may have offsets below 0, which RangeAllocator has not.
+    @Test func rangesBelowZeroStayWhenTheTableGrows() {
+        var fit = SegregatedFit()
+        let ranges = (0..<200).map { $0 * 10 - 1000..<$0 * 10 - 993 }
+        for range in ranges { expect(fit.insert(range.lowerBound, range.upperBound)) }
+        expect(fit.freeRanges() == ranges && fit.brokenInvariant() == nil)
+        for range in ranges.dropLast() { expect(fit.insert(range.upperBound, range.upperBound + 3)) }
+        expect(fit.freeRanges() == [-1000..<997] && fit.brokenInvariant() == nil)
+    }
+
+    @Test func noMoreRangesThanHaveANumber() async {
+        #expect(RangeNodes.capacity(after: 4) == 8)
+        #expect(RangeNodes.capacity(after: 1000) == 1250)
+        #expect(RangeNodes.capacity(after: 1 << 31 - 1) == 1 << 31)
+        let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+            _ = RangeNodes.capacity(after: 1 << 31)
+        }
+        let text = String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
+        #expect(text.contains("SegregatedFit: more than 2^31 free ranges"))
     }
 
     /// Entries of each bucket passed it, while it was full, so that no bucket ends a search for what is not there.

@@ -106,8 +106,8 @@ import Testing
 
     // MARK: "None" is true
 
-    /// The trap for single treaps: small blocks come and go while large ranges are free, and requests of all sizes up to
-    /// the largest are made.
+    /// The trap for single treaps: small blocks come and go while large ranges are free, and requests of all sizes up
+    /// to the largest are made.
     @Test(arguments: zip(StrategyKind.allCases, [60_000, 500_000, 60_000, 60_000]))
     func saysNoneOnlyWhereThereIsNone(kind: StrategyKind, operations: Int) {
         switch kind {
@@ -126,7 +126,8 @@ import Testing
         var live: [Range<Int>] = []
         var (used, falseNones, trueNones, unfreed) = (0, 0, 0, 0)
         for operation in 0..<operations {
-            // Fills up to a limit that changes, so that there are times with 400 MB free, and times with next to nothing.
+            // Fills up to a limit that changes, so that there are times with 400 MB free, and times with next to
+            // nothing.
             let limit = operation / 20_000 % 3 == 0 ? space / 4 : space - (1 << 20)
             if live.isEmpty || used < limit && random.chance(60) {
                 let count = random.chance(2) ? 1 + random.below(space / 16) : 1 + random.below(256 << 10)
@@ -163,20 +164,49 @@ import Testing
         var treap = SingleTreap()
         var trees = TwoTrees()
         var first = FirstFit()
+        var fit = SegregatedFit()
         var random = SeededRandom(seed: 8)
         for index in (0..<4000).shuffled(using: &random) {
             let (lower, upper) = (index * 100, index * 100 + 1 + random.below(99))
             _ = treap.insert(lower, upper)
             _ = trees.insert(lower, upper)
             _ = first.insert(lower, upper)
+            _ = fit.insert(lower, upper)
         }
         #expect(treap.metadataByteCount <= 4000 * 32)
         #expect(first.metadataByteCount <= 4000 * 32)
         #expect(trees.metadataByteCount <= 4000 * 60)
+        #expect(fit.metadataByteCount <= 4000 * 50 + 1024)
         // The memory is kept for the ranges to come.
         let before = trees.metadataByteCount
         trees.removeAll()
         #expect(trees.metadataByteCount == before)
+    }
+
+    /// The default strategy, counted in both ways: for a free range, and for any range.
+    @Test func onlyFreeRangesHaveRecords() {
+        var random = SeededRandom(seed: 81)
+        for count in [1000, 5000] {
+            let ranges = RangeAllocator(size: count * 66)
+            var live = (0..<count).compactMap { _ in ranges.allocate(1 + random.below(100)) }
+            // None of it is freed, and that takes nothing.
+            #expect(live.count == count && ranges.metadataByteCount <= 1200)
+            // As it is after a while.
+            for _ in 0..<4 * count {
+                let index = random.below(live.count)
+                ranges.deallocate(live[index])
+                live[index] = ranges.allocate(1 + random.below(100)) ?? 0..<0
+            }
+            #expect(ranges.freeRangeCount > count / 5)
+            #expect(ranges.metadataByteCount <= ranges.freeRangeCount * 55 + 1200)
+            #expect(ranges.metadataByteCount <= (ranges.freeRangeCount + live.count) * 32)
+        }
+        // As many free ranges as there can be.
+        let ranges = RangeAllocator(size: 20_000)
+        _ = ranges.allocate(20_000)
+        for offset in stride(from: 0, to: 20_000, by: 2) { ranges.deallocate(offset..<offset + 1) }
+        #expect(ranges.freeRangeCount == 10_000)
+        #expect(ranges.metadataByteCount <= 10_000 * 50 + 1200)
     }
 
     // MARK: As RangeAllocator uses them

@@ -13,7 +13,8 @@
 //     that both ends' searches come by, with the same tag: so an entry says which end it is.
 // E2. `overflow` of a bucket is the number of entries that passed it, or 255 if it ever was that many.
 //
-// Cost: at most 4 of a bucket's 6 places are used on average; buckets grow by halves: from 8 to 12 bytes an entry.
+// Cost: at most 4 of a bucket's 6 places are used on average; buckets grow by a quarter: from 8 to 10 bytes an
+// entry.
 // The buckets are those of Folly's F14 (Bronson and Shi, 2019), without vector instructions.
 
 struct RangeEnds: ~Copyable {
@@ -62,8 +63,8 @@ struct RangeEnds: ~Copyable {
 
     // MARK: A bucket
 
-    /// Multiplies by 2^64 over the golden ratio. What is folded in lets offsets that differ in high bits alone differ in
-    /// all.
+    /// Multiplies by 2^64 over the golden ratio. What is folded in lets offsets that differ in high bits alone differ
+    /// in all.
     @inline(__always)
     private func hash(_ key: Int) -> UInt64 {
         let key = UInt64(bitPattern: Int64(key))
@@ -212,7 +213,7 @@ struct RangeEnds: ~Copyable {
     @inline(never)
     private mutating func grow(_ nodes: borrowing RangeNodes) {
         let (old, oldCount) = (buckets, Int(bucketCount))
-        let newCount = oldCount + max(oldCount / 2, 2)
+        let newCount = oldCount + max(oldCount / 4, 2)
         buckets = .allocate(byteCount: newCount * Self.bucketBytes, alignment: 64)
         buckets.initializeMemory(as: UInt64.self, repeating: 0, count: newCount * Self.bucketBytes / 8)
         bucketCount = UInt64(newCount)

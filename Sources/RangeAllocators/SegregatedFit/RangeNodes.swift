@@ -1,7 +1,14 @@
-// The free ranges of a SegregatedFit by number, in one piece of memory that grows by halves.
+// The free ranges of a SegregatedFit by number, in one piece of memory that grows by a quarter.
 //
-// N1. A node is live, or free: then its `upper` is -1, and `next` leads to another free one.
+//     node, 24 bytes   0 ─── 7   8 ─── 15   16 ── 19   20 ── 23
+//                      lower     upper      previous   next
+//
+// N1. A node is live, or free: then its `upper` is `Int.min`, which no range ends at that is not empty, and `next`
+//     leads to another free one.
 // N2. Nodes from `used` on were never live.
+// N3. Numbers are below 2^31: RangeEnds says in the highest bit which end of a node an entry is for.
+//
+// Cost: O(1), but for growing, which copies. Thread-safety: none.
 
 struct RangeNode {
     var lower: Int
@@ -13,6 +20,9 @@ struct RangeNode {
 struct RangeNodes: ~Copyable {
     /// The number of no node.
     static var none: UInt32 { .max }
+    /// In the place of a free node's upper end (N1).
+    private static var free: Int { .min }
+    private static var greatestCapacity: Int { 1 << 31 }
 
     private var base: UnsafeMutablePointer<RangeNode>
     private var capacity: Int
@@ -55,7 +65,7 @@ struct RangeNodes: ~Copyable {
 
     @inline(__always)
     mutating func free(_ node: UInt32) {
-        self[node].upper = -1
+        self[node].upper = Self.free
         self[node].next = firstFree
         firstFree = node
         count &-= 1
@@ -63,12 +73,18 @@ struct RangeNodes: ~Copyable {
 
     @inline(never)
     private mutating func grow() {
-        let larger = capacity + max(capacity / 2, 4)
+        let larger = Self.capacity(after: capacity)
         let grown = UnsafeMutablePointer<RangeNode>.allocate(capacity: larger)
         grown.moveInitialize(from: base, count: used)
         base.deallocate()
         base = grown
         capacity = larger
+    }
+
+    /// How many nodes there is room for after growing. Traps where no more can have a number (N3).
+    static func capacity(after capacity: Int) -> Int {
+        guard capacity < greatestCapacity else { fatalError("SegregatedFit: more than 2^31 free ranges") }
+        return min(capacity + max(capacity / 4, 4), greatestCapacity)
     }
 
     mutating func removeAll() {
@@ -97,14 +113,14 @@ struct RangeNodes: ~Copyable {
     /// The live nodes. O(n).
     func live() -> some Sequence<UInt32> {
         let base = base
-        return (0..<UInt32(truncatingIfNeeded: used)).lazy.filter { base[Int($0)].upper >= 0 }
+        return (0..<UInt32(truncatingIfNeeded: used)).lazy.filter { base[Int($0)].upper != Self.free }
     }
 
     /// The live ranges, in no order. O(n).
     func ranges() -> [Range<Int>] {
         var ranges: [Range<Int>] = []
         ranges.reserveCapacity(count)
-        for node in 0..<UInt32(truncatingIfNeeded: used) where self[node].upper >= 0 {
+        for node in 0..<UInt32(truncatingIfNeeded: used) where self[node].upper != Self.free {
             ranges.append(self[node].lower..<self[node].upper)
         }
         return ranges
@@ -117,7 +133,7 @@ struct RangeNodes: ~Copyable {
         var node = firstFree
         while node != Self.none {
             free += 1
-            guard free <= used, self[node].upper == -1 else { return "N1: the free node \(node)" }
+            guard free <= used, self[node].upper == Self.free else { return "N1: the free node \(node)" }
             node = self[node].next
         }
         return count + free == used ? nil : "N2: \(count) live and \(free) free of \(used)"

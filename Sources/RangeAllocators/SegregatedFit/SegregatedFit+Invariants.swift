@@ -1,3 +1,6 @@
+// The invariants of SegregatedFit.swift, walked in full, and those of its nodes and of the table of their ends: for
+// tests. O(ranges · log(ranges)).
+
 extension SegregatedFit {
     public borrowing func brokenInvariant() -> String? {
         var linked = 0

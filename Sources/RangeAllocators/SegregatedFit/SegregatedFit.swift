@@ -4,21 +4,28 @@
 //     levels   one bit a level with a range in it
 //     bins     a level: 32 bits, one a bin, and 32 heads of lists; see BinNumber.swift for which sizes a bin has
 //     nodes    lower, upper, links of its bin's list: 24 bytes a free range, by number; see RangeNodes.swift
-//     ends     open addressing, 4 bytes an entry: a node's number under its lower end, and under its upper; see
+//     ends     a hash table, 5 bytes an entry: a node's number under its lower end, and under its upper; see
 //              RangeEnds.swift
 //
 //     wilderness   the range that an empty space started with, or what is left of it: no node, no bin, no entry
 //
-// F1. Each free range but the wilderness has one node, which is in the list of the bin of its count, and in `ends` twice.
+// F1. Each free range but the wilderness has one node, which is in the list of the bin of its count, and in `ends`
+//     twice.
 // F2. A bin's bit is set exactly where its list is not empty; a level's where a bin of it has its bit set.
 // F3. R1, from which follows that no offset is an end of two free ranges: `ends` has each key once.
 //
 // F4. The wilderness is not empty, or `Int.min ..< Int.min`. It touches no free range.
 //
 // Cost: a request looks at the first range of its own bin, then takes the first of the next bin that has any, all of
-// which are large enough, then the wilderness. Only where that does not fit does it search the one bin whose ranges may or may not fit (with an
-// alignment, the bins up to count + alignment - 1). Freeing looks up the two ends. Both are O(1) but for that search,
-// and for the table's growth; what they cost besides is cache misses, about one an end and one a neighbour.
+// which are large enough, then the wilderness. Only where that does not fit does it search the one bin whose ranges may
+// or may not fit (with an alignment, the bins up to count + alignment - 1). Freeing looks up the two ends. Both are
+// O(1) but for that search, and for the growth of nodes and table; what they cost besides is cache misses, about one an
+// end and one a neighbour.
+//
+// Memory: from 40 to 50 bytes a free range, as far as nodes (24 to 30) and table (16 to 20) have just grown or are
+// about to; none for what is allocated; about 1 KiB whatever there is. What has grown shrinks again when less than an
+// eighth is in use.
+//
 // Thread-safety: none.
 //
 // The bins are those of Masmano, Ripoll, Crespo and Real: "TLSF: a new dynamic memory allocator for real-time systems"
@@ -28,6 +35,10 @@
 ///
 /// Allocating and freeing take the same time however many ranges there are, but for cache misses. A request is placed
 /// in a range whose count is at most a 32nd above what is needed, or in the next larger ones: near to best fit.
+///
+/// Memory: at most 50 bytes for each of the most free ranges that there were at once, and none for what is allocated:
+/// where every second range is free that is 25 for any range, and next to nothing where few are. It is given back when
+/// seven eighths of them have gone. Where it counts more than time, ``FirstFit`` takes about 28 bytes a free range.
 ///
 /// It sees that what is freed is free already where an end of it is an end of a free range; `RangeChecks.everything`
 /// finds the other cases.
@@ -300,6 +311,7 @@ public struct SegregatedFit: RangeStrategy, ~Copyable {
         setBounds(below, nodes[below].lower, end)
         shrinkIfMostlyFree()
     }
+
     // MARK: The whole
 
     public borrowing func lowerEnd(ofRangeEndingAt upper: Int) -> Int? {
