@@ -10,8 +10,8 @@
 ///
 /// Use it where what is allocated should stay together at the start of the space: in a file that is to be short, in a
 /// space of which ``RangeAllocator/trim()`` cuts the end off, or where the answer must not depend on what was allocated
-/// and freed before. Of the ordered strategies it is the fastest and has the least memory, about 28 bytes a free range;
-/// ``SegregatedFit`` is about twice as fast.
+/// and freed before. Of the ordered strategies it is the fastest, and needs the least memory together with the treap,
+/// about 28 bytes a free range; ``SegregatedFit`` is about twice as fast.
 ///
 /// Free ranges that overlap what is free already are always found out. Not thread-safe.
 public struct FirstFit: RangeStrategy, ~Copyable {

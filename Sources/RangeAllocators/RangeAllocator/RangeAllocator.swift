@@ -12,11 +12,11 @@
 
 /// What a ``RangeAllocator`` checks of a range that is freed.
 public enum RangeChecks: Sendable, BitwiseCopyable {
-    /// What costs next to nothing: that it lies in the space, that no more is freed than was allocated, and that it does
-    /// not start or end where a free range does. The ordered strategies find every overlap even so.
+    /// What costs next to nothing: that it lies in the space, that no more is freed than was allocated, and that it
+    /// does not start or end where a free range does. The ordered strategies find every overlap even so.
     case boundaries
-    /// That every part of it is allocated, whatever the strategy: O(log n) more a call, and a second record of each free
-    /// range. For tests, and for programs that free what others tell them to.
+    /// That every part of it is allocated, whatever the strategy: O(log n) more a call, and a second record of each
+    /// free range. For tests, and for programs that free what others tell them to.
     case everything
 }
 
@@ -36,12 +36,15 @@ public enum RangeChecks: Sendable, BitwiseCopyable {
 /// - ``SegregatedFit``, which is taken where none is named: the same time however many ranges there are;
 /// - ``TwoTrees``: best fit, the least waste of space where sizes vary, O(log n);
 /// - ``FirstFit``: the lowest offset that fits, so that the end of the space stays free for ``trim()``, O(log n);
-/// - ``SingleTreap``: large ranges near the root, little memory, O(log n) as a rule.
+/// - ``SingleTreap``: between first and best fit, O(log n) as a rule: to compare with.
 ///
 /// For blocks that are powers of two and never freed in part, ``BuddyAllocator`` needs less memory. To hand out memory,
 /// use the allocators that are made of this one.
 ///
-/// Freeing what is not allocated traps: see ``RangeChecks``. Not thread-safe, and not `Sendable`.
+/// Freeing what is not allocated traps where an end gives it away: one that is an end of what is free, or that lies
+/// outside of the space. The ordered strategies see the rest as well; over ``SegregatedFit`` a range that lies *inside*
+/// of what is free, or has something free inside, is accepted, and from then on two owners may get it: `checks:
+/// .everything` traps there too (``RangeChecks``). Not thread-safe, and not `Sendable`.
 public final class RangeAllocator<Strategy: RangeStrategy & ~Copyable> {
     /// The largest space: 2^62.
     @inlinable
@@ -143,8 +146,8 @@ public final class RangeAllocator<Strategy: RangeStrategy & ~Copyable> {
 
     // MARK: Freeing
 
-    /// Frees a range, all of which is allocated: what ``allocate(_:alignment:)`` returned, a part of it, or several that
-    /// touch. An empty one is nothing.
+    /// Frees a range, all of which is allocated: what ``allocate(_:alignment:)`` returned, a part of it, or several
+    /// that touch. An empty one is nothing.
     ///
     /// Traps where it is not within the space, and where it is free already, as far as `checks` and the strategy tell.
     @inlinable
@@ -157,8 +160,8 @@ public final class RangeAllocator<Strategy: RangeStrategy & ~Copyable> {
         free &+= count
     }
 
-    /// Frees a range as ``deallocate(_:)`` does, with false in place of a trap: nothing has changed then. For ranges that
-    /// others name. What is free already is seen as far as `checks` and the strategy tell.
+    /// Frees a range as ``deallocate(_:)`` does, with false in place of a trap: nothing has changed then. For ranges
+    /// that others name. What is free already is seen as far as `checks` and the strategy tell.
     public func tryDeallocate(_ range: Range<Int>) -> Bool {
         let (lower, upper) = (range.lowerBound, range.upperBound)
         if lower < 0 || upper > size || range.count > usedCount { return false }

@@ -127,8 +127,8 @@ extension SingleTreap {
         return index
     }
 
-    /// Merges two trees, all of the left one before all of the right one, from `link` down as long as the higher root is
-    /// not `low`. Returns the link at which the next node goes, and leaves what is below it in `left` and `right`.
+    /// Merges two trees, all of the left one before all of the right one, from `link` down as long as the higher root
+    /// is not `low`. Returns the link at which the next node goes, and leaves what is below it in `left` and `right`.
     @inline(__always)
     private borrowing func merge(
         _ left: inout UInt32, _ right: inout UInt32, at start: TreapLink, until low: (TreapNode) -> Bool
