@@ -36,6 +36,17 @@ func churn<Strategy: RangeStrategy & ~Copyable>(
         try restores(TwoTrees.self, SingleTreap.self)
     }
 
+    @Test func theStrategyNeedsNoName() throws {
+        let saved = RangeAllocator<FirstFit>(size: 100)
+        _ = saved.allocate(10)
+        let restored = try RangeAllocator(saved.snapshot, checks: .everything)
+        #expect(type(of: restored) == RangeAllocator<SegregatedFit>.self)
+        #expect(restored.freeRanges == [10..<100] && restored.checks == .everything)
+        #expect(throws: RangeSnapshotError.size(-1)) {
+            try RangeAllocator(RangeSnapshot(size: -1, freeRanges: []))
+        }
+    }
+
     private func restores<Saved: RangeStrategy & ~Copyable, Restored: RangeStrategy & ~Copyable>(
         _: Saved.Type, _: Restored.Type
     ) throws {

@@ -2,6 +2,8 @@
 // anything is changed.
 
 /// What is free in a space: all that is needed to make a ``RangeAllocator`` again, of whatever strategy.
+///
+/// Which allocation is whose is not in it, as the allocator does not know it: a program saves its own ranges beside it.
 public struct RangeSnapshot: Codable, Hashable, Sendable {
     /// The end of the space, which starts at 0.
     public var size: Int
@@ -101,5 +103,20 @@ extension RangeAllocator where Strategy: ~Copyable {
         }
         end = snapshot.size
         free = count
+    }
+}
+
+extension RangeAllocator where Strategy == SegregatedFit {
+    /// Makes a space in which is free what is free in a snapshot, kept by ``SegregatedFit``: what is taken where no
+    /// strategy is named.
+    ///
+    /// - Parameters:
+    ///   - snapshot: of an allocator of any strategy; it may come from anywhere.
+    ///   - checks: what is checked of ranges that are freed.
+    /// - Throws: ``RangeSnapshotError``.
+    /// - Complexity: O(ranges).
+    public convenience init(_ snapshot: RangeSnapshot, checks: RangeChecks = .boundaries) throws(RangeSnapshotError) {
+        self.init(spaceOf: 0, checks)
+        try restore(snapshot)
     }
 }
