@@ -162,6 +162,72 @@ private func sum(_ moves: [RangeMove]) -> Int { moves.reduce(0) { $0 + $1.from.c
         #expect(ranges.defragmentationPlan(limit: 0) == [])
     }
 
+    /// As few allocations are aligned, fewer ranges have something free in front of them.
+    @Test func eachRangeHasItsOwnAlignment() {
+        for seed in 1...4 as ClosedRange<UInt64> {
+            var random = SeededRandom(seed: seed)
+            let ranges = RangeAllocator(size: 4000)
+            var alignments: [Int: Int] = [:]
+            var live: [Range<Int>] = []
+            while true {
+                let alignment = [1, 1, 1, 64].randomElement(using: &random)!
+                let count = Int.random(in: 1...90, using: &random)
+                guard let range = ranges.allocate(count, alignment: alignment) else { break }
+                alignments[range.lowerBound] = alignment
+                live.append(range)
+            }
+            live.removeAll { range in
+                if Bool.random(using: &random) { return false }
+                ranges.deallocate(range)
+                return true
+            }
+            func alignment(_ run: Range<Int>) -> Int {
+                live.reduce(1) { run.contains($1.lowerBound) ? max($0, alignments[$1.lowerBound]!) : $0 }
+            }
+            let snapshot = ranges.snapshot
+            for limit in [nil, 100, 400] {
+                try! ranges.restore(snapshot)
+                var placed = live
+                var moved = 0
+                for move in ranges.defragmentationPlan(limit: limit, alignment: alignment) {
+                    #expect(ranges.move(move))
+                    moved += move.from.count
+                    for index in placed.indices {
+                        guard let range = move.newRange(of: placed[index]) else {
+                            #expect(!placed[index].overlaps(move.from))
+                            continue
+                        }
+                        #expect(range.count == placed[index].count)
+                        placed[index] = range
+                    }
+                }
+                for (before, range) in zip(live, placed) {
+                    #expect(range.lowerBound % alignments[before.lowerBound]! == 0)
+                }
+                let used = RangeAllocator(size: 4000)
+                for range in placed { #expect(used.allocate(range)) }
+                #expect(used.freeRanges == ranges.freeRanges)
+                if let limit {
+                    #expect(moved <= limit && ranges.largestFree >= snapshot.freeRanges.map(\.count).max()!)
+                } else {
+                    let largest = ranges.largestFree
+                    try! ranges.restore(snapshot)
+                    for move in ranges.defragmentationPlan(alignment: 64) { #expect(ranges.move(move)) }
+                    #expect(largest >= ranges.largestFree)
+                }
+            }
+        }
+    }
+
+    @Test func aMoveTellsWhereARangeIs() {
+        let move = RangeMove(from: 10..<30, to: 5)
+        #expect(move.newRange(of: 10..<30) == 5..<25 && move.newRange(of: 12..<13) == 7..<8)
+        #expect(move.newRange(of: 29..<30) == 24..<25)
+        for range in [0..<10, 9..<11, 29..<31, 30..<40, 0..<40, 15..<15, Int.min..<Int.max] {
+            #expect(move.newRange(of: range) == nil)
+        }
+    }
+
     @Test func theEdges() {
         let empty = RangeAllocator(size: 100)
         #expect(empty.defragmentationPlan() == [])
@@ -190,7 +256,8 @@ private func sum(_ moves: [RangeMove]) -> Int { moves.reduce(0) { $0 + $1.from.c
             // That a part is free already is always seen only where everything is checked.
             let overlaps = checks == .everything ? [(10..<21, 60), (5..<20, 60), (20..<30, 60), (8..<18, 60)] : []
             for (from, to) in overlaps + [
-                (10..<20, 25), (10..<20, 91), (10..<20, -1), (10..<20, Int.max), (-5..<3, 50), (95..<105, 0),
+                (Int.min..<Int.max, 5), (10..<20, 25), (10..<20, 91), (10..<20, -1), (10..<20, Int.max), (-5..<3, 50),
+                (95..<105, 0),
                 (0..<100, 0), (30..<50, 19), (30..<50, 15),
             ] {
                 #expect(!ranges.move(RangeMove(from: from, to: to)), "\(from) to \(to)")

@@ -17,6 +17,23 @@ public struct RangeMove: Codable, Hashable, Sendable {
 
     /// Where it is afterwards.
     public var destination: Range<Int> { to..<to + from.count }
+
+    /// Where a range is after this move: one that lies within ``from``, as each allocation does that the move takes
+    /// along. Nil for any other, and for an empty one.
+    ///
+    ///     for move in ranges.defragmentationPlan() where ranges.move(move) {
+    ///         memmove(heap + move.to, heap + move.from.lowerBound, move.from.count)
+    ///         for (handle, range) in table { table[handle] = move.newRange(of: range) ?? range }
+    ///     }
+    ///
+    /// - Complexity: O(1).
+    public func newRange(of range: Range<Int>) -> Range<Int>? {
+        guard !range.isEmpty, range.lowerBound >= from.lowerBound, range.upperBound <= from.upperBound else {
+            return nil
+        }
+        let lower = to + (range.lowerBound - from.lowerBound)
+        return lower..<lower + range.count
+    }
 }
 
 extension RangeAllocator where Strategy: ~Copyable {
@@ -29,17 +46,35 @@ extension RangeAllocator where Strategy: ~Copyable {
     /// notices.
     ///
     /// - Parameters:
-    ///   - limit: the most that may be moved, as the sum of counts. Nil: whatever it takes for all that is free to be one
-    ///     range at the end of the space. With a limit that does not suffice for that: what makes the largest free range
-    ///     as large as it gets, as far as a plan can be found in little time.
+    ///   - limit: the most that may be moved, as the sum of counts. Nil: whatever it takes for all that is free to be
+    ///     one range at the end of the space. With a limit that does not suffice for that: what makes the largest free
+    ///     range as large as it gets, as far as a plan can be found in little time.
     ///   - alignment: what each range moves by a multiple of, so that what is aligned stays aligned: a power of two, at
     ///     most ``largestAlignment``; traps otherwise. Above 1, less than that may stay free in front of a range.
     /// - Returns: the moves: none where nothing is gained. No range is moved twice.
     /// - Complexity: O(n log n), a few hundred nanoseconds a free range.
     public func defragmentationPlan(limit: Int? = nil, alignment: Int = 1) -> [RangeMove] {
-        if let limit, limit < 0 { fatalError("RangeAllocator: a plan of at most \(limit), which is negative") }
         _ = nothing(0, alignment)
-        let plan = CompactionPlan(holes: freeRanges, size: size, alignment: alignment)
+        return defragmentationPlan(limit: limit) { _ in alignment }
+    }
+
+    /// A plan as ``defragmentationPlan(limit:alignment:)-(_,Int)`` makes it, with an alignment of its own for each
+    /// range that may move: where few allocations are aligned, the others leave nothing free between them.
+    ///
+    /// - Parameters:
+    ///   - limit: the most that may be moved, as the sum of counts, or nil.
+    ///   - alignment: what a range moves by a multiple of: the largest alignment of the allocations in it, as all of it
+    ///     moves by as much. Called once for each range between two free ones, and for the one behind the last. It must
+    ///     return a power of two of at most ``largestAlignment``; anything else traps.
+    /// - Returns: the moves: none where nothing is gained. No range is moved twice.
+    /// - Complexity: O(n log n), and the calls of `alignment`.
+    public func defragmentationPlan(limit: Int? = nil, alignment: (Range<Int>) -> Int) -> [RangeMove] {
+        if let limit, limit < 0 { fatalError("RangeAllocator: a plan of at most \(limit), which is negative") }
+        let plan = CompactionPlan(holes: freeRanges, size: size) { run in
+            let alignment = alignment(run)
+            _ = nothing(0, alignment)
+            return alignment
+        }
         let all = plan.compacting()
         guard let limit, all.reduce(0, { $0 + $1.from.count }) > limit else { return all }
         return plan.joining(limit: limit)
