@@ -66,7 +66,11 @@ private struct BuddyModel {
                     #expect(buddy.blockSize(at: range.lowerBound) == rounded)
                 } else {
                     #expect(!expected, "a false none for \(count)")
-                    #expect(throws: BuddyError.noRoom(count: count)) { try buddy.allocate(count) }
+                    let isEverServed = rounded <= buddy.largestBlock
+                    let error: BuddyError =
+                        isEverServed
+                        ? .noRoom(count: count) : .tooLarge(count: count, largestBlock: buddy.largestBlock)
+                    #expect(throws: error) { try buddy.allocate(count) }
                 }
             } else if let place = live.indices.randomElement(using: &random) {
                 live.swapAt(place, live.count - 1)
@@ -179,8 +183,8 @@ private struct BuddyModel {
         refused(.outside(offset: -4, size: 100)) { try buddy.deallocate(-4) }
         refused(.outside(offset: Int.max, size: 100)) { try buddy.deallocate(Int.max) }
         refused(.outside(offset: Int.min, size: 100)) { try buddy.deallocate(Int.min..<0) }
-        refused(.noRoom(count: 65)) { _ = try buddy.allocate(65) }
-        refused(.noRoom(count: Int.max)) { _ = try buddy.allocate(Int.max) }
+        refused(.tooLarge(count: 65, largestBlock: 64)) { _ = try buddy.allocate(65) }
+        refused(.tooLarge(count: .max, largestBlock: 64)) { _ = try buddy.allocate(Int.max) }
         refused(.notABlock(32..<44)) { try buddy.allocate(32..<44) }
         refused(.notABlock(36..<44)) { try buddy.allocate(36..<44) }
         refused(.notABlock(32..<34)) { try buddy.allocate(32..<34) }

@@ -29,6 +29,7 @@ import Testing
         // One empty buddy stays, the next one goes: the last of them.
         for block in [blocks[2], blocks[3]] { try pool.deallocate(block) }
         #expect(pool.statistics.buddies == 3)
+        #expect(pool.statistics.buddiesAdded == 3)
         #expect(pool.statistics.emptyBuddies == 1)
         try pool.deallocate(blocks[4])
         #expect(pool.statistics.buddies == 2)
@@ -42,6 +43,11 @@ import Testing
         #expect(pool.statistics.metadataByteCount == 0)
         #expect(pool.brokenInvariant() == nil)
         #expect(try pool.allocate(64).buddy == 0)
+        let last = pool.statistics
+        #expect((last.buddiesAdded, last.buddiesDropped) == (4, 3))
+        let text =
+            "64 in use and 0 free in 1 buddies (0 of them empty, 4 added and 3 dropped so far), 0 taken, 0 kept, "
+        #expect("\(last)" == text + "\(last.metadataByteCount) bytes of records")
     }
 
     @Test func whatIsRefusedChangesNothing() throws {
@@ -54,8 +60,8 @@ import Testing
             #expect(pool.statistics == before)
             #expect(pool.brokenInvariant() == nil)
         }
-        refused(.noRoom(count: 65)) { _ = try pool.allocate(65) }
-        refused(.noRoom(count: .max)) { _ = try pool.allocate(.max) }
+        refused(.tooLarge(count: 65, largestBlock: 64)) { _ = try pool.allocate(65) }
+        refused(.tooLarge(count: .max, largestBlock: 64)) { _ = try pool.allocate(.max) }
         refused(.unknownBuddy(1)) { try pool.deallocate(BuddyBlock(buddy: 1, range: block.range)) }
         refused(.unknownBuddy(-1)) { try pool.deallocate(0, inBuddy: -1) }
         refused(.unknownBuddy(.max)) { try pool.deallocate(0, inBuddy: .max) }
@@ -167,8 +173,8 @@ import Testing
         #expect(pool.statistics.buddies <= 2)
     }
 
-    /// Each thread writes to what it has, with plain stores: the thread sanitizer sees whether a block passes from one to
-    /// the other through the lock.
+    /// Each thread writes to what it has, with plain stores: the thread sanitizer sees whether a block passes from one
+    /// to the other through the lock.
     @Test func threadsShareBuddies() throws {
         let threads = 4
         // 20 blocks of at most 64 a thread never need as many as these.

@@ -8,7 +8,8 @@
 // I1. Each unit is in exactly one block: free, hot, or in use.
 // I2. Bit i of `orders[k]` is 1 where block i of order k is free, and bit k of `occupied` where the order has one.
 // I3. `marks` has the start and order of each block in use.
-// I4. `hot[k]`, where bit k of `hotOrders` is 1, is the unit of a block of order k that was freed and is not joined yet.
+// I4. `hot[k]`, where bit k of `hotOrders` is 1, is the unit of a block of order k that was freed and is not joined
+//     yet.
 // I5. No two free blocks are buddies.
 // I6. `usedUnits` is the sum of the blocks in use.
 //
@@ -93,13 +94,15 @@ public final class BuddyAllocator {
     /// Allocates a block with room for `count`.
     ///
     /// - Parameter count: how much: 0 is served as 1. Traps where it is negative.
-    /// - Returns: the whole block: `count` rounded up to the smallest block or the next power of two. The caller may use
-    ///   all of it.
-    /// - Throws: ``BuddyError/noRoom(count:)`` where no free block is that large.
+    /// - Returns: the whole block: `count` rounded up to the smallest block or the next power of two. The caller may
+    ///   use all of it.
+    /// - Throws: ``BuddyError/noRoom(count:)`` where no free block is that large, and
+    ///   ``BuddyError/tooLarge(count:largestBlock:)`` where none can be.
     /// - Complexity: O(1) where a block of that size is free, and else O(log(`size / smallestBlock`)).
     public func allocate(_ count: Int) throws(BuddyError) -> Range<Int> {
-        guard let range = tryAllocate(count) else { throw .noRoom(count: count) }
-        return range
+        if let range = tryAllocate(count) { return range }
+        if orderOf(count) > top { throw .tooLarge(count: count, largestBlock: largestBlock) }
+        throw .noRoom(count: count)
     }
 
     /// Allocates as ``allocate(_:)`` does, with nil in place of an error.

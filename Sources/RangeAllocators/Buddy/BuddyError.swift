@@ -2,11 +2,13 @@
 public enum BuddyError: Error, Hashable, Codable, Sendable {
     /// The smallest block's size is no power of two.
     case smallestBlockIsNoPowerOfTwo(Int)
-    /// The space has room for no smallest block, is above 2^62, has more than 2^36 of them, or is below the one it shall
-    /// grow from.
+    /// The space has room for no smallest block, is above 2^62, has more than 2^36 of them, or is below the one it
+    /// shall grow from.
     case unusableSize(Int, smallestBlock: Int)
-    /// No free block is that large. For a pool: in no buddy, and there are as many buddies as there may be.
+    /// No free block is that large now. For a pool: in no buddy, and there are as many buddies as there may be.
     case noRoom(count: Int)
+    /// No block of the space is that large, nor can be until it grows. For a pool: of no buddy.
+    case tooLarge(count: Int, largestBlock: Int)
     /// No block starts at the offset, since it is outside of the space.
     case outside(offset: Int, size: Int)
     /// The offset is inside of a block in use.
@@ -35,6 +37,7 @@ extension BuddyError: CustomStringConvertible {
         case .unusableSize(let size, let smallestBlock):
             "a space of \(size) can't be served in blocks of \(smallestBlock) and more"
         case .noRoom(let count): "no free block has room for \(count)"
+        case .tooLarge(let count, let largestBlock): "\(count) is more than the largest block has, \(largestBlock)"
         case .outside(let offset, let size): "offset \(offset) is outside of the space of \(size)"
         case .insideOfBlock(let offset, let block): "offset \(offset) is inside of block \(block)"
         case .isFree(let offset, let block): "offset \(offset) is in block \(block), which is free"

@@ -25,6 +25,16 @@ public struct BuddyPoolStatistics: Codable, Hashable, Sendable {
     public init() {}
 }
 
+extension BuddyPoolStatistics: CustomStringConvertible {
+    public var description: String {
+        """
+        \(usedCount) in use and \(freeCount) free in \(buddies) buddies (\(emptyBuddies) of them empty, \(buddiesAdded) \
+        added and \(buddiesDropped) dropped so far), \(takenBuddies) taken, \(keptBuddies) kept, \
+        \(metadataByteCount) bytes of records
+        """
+    }
+}
+
 extension BuddyPool {
     /// The account as of one moment, exact also while other threads allocate. O(buddies).
     public var statistics: BuddyPoolStatistics {

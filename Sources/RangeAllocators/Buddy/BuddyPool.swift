@@ -1,8 +1,8 @@
 // Buddies of one geometry, for several threads.
 //
 // P1. `buddies[n]` is the buddy of number n, or nil; the last is not nil. `places[n]` has the same one without a count
-//     of references, which would cost as much as the lock, and `refused`, the least order that it had no block for since
-//     something was freed in it, or 64; -1 where there is no buddy.
+//     of references, which would cost as much as the lock, and `refused`, the least order that it had no block for
+//     since something was freed in it, or 64; -1 where there is no buddy.
 // P2. `emptyCount` of them have no block in use: at most `reserve`.
 // P3. `kept` are reset buddies without a number and with nothing in use: at most `reserve`.
 // P4. `serving`, the buddies with a number, and `taken`, those that callers have, are at most `limit` together.
@@ -30,9 +30,9 @@ public struct BuddyBlock: Hashable, Codable, Sendable {
 /// Buddy allocators of one geometry, shared by several threads.
 ///
 /// It serves in two ways. ``allocate(_:)`` returns a block of one of its buddies: of the first that has room, so that
-/// later ones run empty. It adds a buddy when all are full, and drops one that has become empty when more than a reserve
-/// of them are. And ``take()`` returns a whole buddy, for a caller who allocates from it without a lock and gives it
-/// back: cheaper than making one, whose bookkeeping must be cleared.
+/// later ones run empty. It adds a buddy when all are full, and drops one that has become empty when more than a
+/// reserve of them are. And ``take()`` returns a whole buddy, for a caller who allocates from it without a lock and
+/// gives it back: cheaper than making one, whose bookkeeping must be cleared.
 ///
 /// What stands behind a buddy, a mapping or a GPU's heap, is made and freed by `onAdd` and `onDrop`. Or all of it is
 /// there from the beginning: with a `limit` of 8 buddies, the numbers are from 0 to 7.
@@ -73,8 +73,9 @@ public final class BuddyPool: @unchecked Sendable {
     ///   - buddySize: the size of each buddy's space.
     ///   - smallestBlock: the size of the smallest blocks: a power of two.
     ///   - limit: the most buddies in use at once, those that were taken included. Traps where it is negative.
-    ///   - reserve: how many empty buddies stay as they are, so that a buddy isn't dropped and added at each call around
-    ///     a boundary; and how many reset ones are kept, for ``take()`` and for new numbers. Traps where it is negative.
+    ///   - reserve: how many empty buddies stay as they are, so that a buddy isn't dropped and added at each call
+    ///     around a boundary; and how many reset ones are kept, for ``take()`` and for new numbers. Traps where it is
+    ///     negative.
     ///   - onAdd: called with a number before a buddy gets it, or nil. False: there is nothing to stand behind it, and
     ///     the request is refused.
     ///   - onDrop: called with a number when its buddy has been dropped, or nil.
@@ -105,12 +106,13 @@ public final class BuddyPool: @unchecked Sendable {
     ///
     /// - Parameter count: how much: 0 is served as 1. Traps where it is negative.
     /// - Returns: the block: `count` rounded up to the smallest block or the next power of two.
-    /// - Throws: ``BuddyError/noRoom(count:)`` where no buddy has room and none can be added, or where `count` is more
-    ///   than a buddy's largest block.
+    /// - Throws: ``BuddyError/noRoom(count:)`` where no buddy has room and none can be added, and
+    ///   ``BuddyError/tooLarge(count:largestBlock:)`` where `count` is more than a buddy's largest block.
     /// - Complexity: O(buddies), and O(`buddySize / smallestBlock`) where a buddy is made.
     public func allocate(_ count: Int) throws(BuddyError) -> BuddyBlock {
-        guard let block = tryAllocate(count) else { throw .noRoom(count: count) }
-        return block
+        if let block = tryAllocate(count) { return block }
+        if orderOf(count) > topOrder { throw .tooLarge(count: count, largestBlock: smallestBlock << topOrder) }
+        throw .noRoom(count: count)
     }
 
     /// Allocates as ``allocate(_:)`` does, with nil in place of an error.
