@@ -54,7 +54,7 @@ import RangeAllocators
 /// nothing is freed before everything is (``Region`` is).
 ///
 /// Sizes are rounded up to multiples of 16 bytes, and all of them are the block's `count`; alignment is at least 16.
-/// The records, out of the blocks' reach, take a 64th of the memory and up to 60 bytes a free range. A double free, a
+/// The records, out of the blocks' reach, take a 64th of the memory and up to 50 bytes a free range. A double free, a
 /// pointer into a block and a foreign pointer trap, always.
 ///
 /// Allocating and freeing are O(1) however many blocks there are, but for O(log children) to find the child, and a word
