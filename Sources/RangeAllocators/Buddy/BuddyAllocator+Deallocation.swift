@@ -15,8 +15,8 @@ extension BuddyAllocator {
     /// Frees the block that has exactly this range.
     ///
     /// - Parameter range: as ``allocate(_:)`` returned it: the whole block.
-    /// - Throws: what ``deallocate(_:)-(Int)`` throws, and ``BuddyError/wrongSize(_:block:)`` where the block that starts
-    ///   there is larger or smaller.
+    /// - Throws: what ``deallocate(_:)-(Int)`` throws, and ``BuddyError/wrongSize(_:block:)`` where the block that
+    ///   starts there is larger or smaller.
     /// - Complexity: that of ``deallocate(_:)-(Int)``.
     public func deallocate(_ range: Range<Int>) throws(BuddyError) {
         let order = orderOfBlock(at: range.lowerBound)

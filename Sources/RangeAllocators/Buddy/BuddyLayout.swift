@@ -1,5 +1,5 @@
-// How the bookkeeping of a BuddyAllocator lies in one block of memory: the orders' records, the hot blocks, each order's
-// words, the marks.
+// How the bookkeeping of a BuddyAllocator lies in one block of memory: the orders' records, the hot blocks, each
+// order's words, the marks.
 
 struct BuddyLayout {
     let units: Int

@@ -10,7 +10,8 @@ extension PairTree {
     @inline(__always)
     static func leastCount(level: Int) -> Int { capacity(level: level) / 2 }
 
-    /// Does something about the full node at `level` of the path, which is wrong afterwards: seek again, and look again.
+    /// Does something about the full node at `level` of the path, which is wrong afterwards: seek again, and look
+    /// again.
     mutating func makeRoom(level: Int) {
         if level == height { growRoot() }
         let parent = node(path[level + 1].node)

@@ -77,8 +77,8 @@ extension PairTree {
         return previous.pairs[previous.count - 1]
     }
 
-    /// Where the pair behind the cursor is in the next leaf, moves there: `current` is then that pair. False where there
-    /// is none.
+    /// Where the pair behind the cursor is in the next leaf, moves there: `current` is then that pair. False where
+    /// there is none.
     @inline(__always)
     func moveToPairAfter() -> Bool {
         Int(path[0].index) < node(path[0].node).count || turn(forward: true)

@@ -1,9 +1,10 @@
 // A recorded history of calls, for replay: of a failure in a test, or of what a program really did, before another
 // strategy.
 //
-// A strategy's answers may depend on how its records came about, not only on what is free. So recording begins by making
-// the records anew from what is free, in order, and a replay begins in the same way: afterwards the same calls get the
-// same answers. Calls that change nothing (``RangeAllocator/find(_:alignment:)`` and the like) are not recorded.
+// A strategy's answers may depend on how its records came about, not only on what is free. So recording begins by
+// making the records anew from what is free, in order, and a replay begins in the same way: afterwards the same calls
+// get the same answers. Calls that change nothing (``RangeAllocator/find(_:alignment:)`` and the like) are not
+// recorded.
 //
 // Cost: nothing where it is off, but for a branch that is there anyway; else an append of 48 bytes a call.
 
@@ -66,8 +67,8 @@ extension RangeReplayError: CustomStringConvertible {
 extension RangeAllocator where Strategy: ~Copyable {
     /// Whether calls are recorded. Off when it is made.
     ///
-    /// Switching it on starts a new history, for which the records are made anew: O(n log n). Switching it off drops the
-    /// history: read ``history`` before. The history grows without limit.
+    /// Switching it on starts a new history, for which the records are made anew: O(n log n). Switching it off drops
+    /// the history: read ``history`` before. The history grows without limit.
     public var recordsHistory: Bool {
         get { recording != nil }
         set {

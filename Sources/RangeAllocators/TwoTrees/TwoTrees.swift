@@ -9,9 +9,9 @@
 // T1. The pairs of `sizes` are those of `offsets`, turned round.
 // Further those of PairTree, and R1 to R3 of RangeStrategy.
 //
-// Cost: O(log n) for all but the lists; with an alignment, a step for each range that is large enough but badly aligned,
-// none of which is larger than count and alignment together. Two nodes of 512 bytes for up to 31 free ranges. Not
-// thread-safe.
+// Cost: O(log n) for all but the lists; with an alignment, a step for each range that is large enough but badly
+// aligned, none of which is larger than count and alignment together. Two nodes of 512 bytes for up to 31 free ranges.
+// Not thread-safe.
 
 /// A strategy of ``RangeAllocator``: takes the smallest free range that fits, and the lowest of those.
 ///
