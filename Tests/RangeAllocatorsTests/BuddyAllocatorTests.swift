@@ -1,3 +1,5 @@
+// One buddy allocator against a model of its units; what it refuses, and what it says then; growing and snapshots.
+
 import Foundation
 import RangeAllocators
 import Testing

@@ -1,3 +1,5 @@
+// A pool of buddies: when they come and go, what is refused, and several threads that write to what they are given.
+
 import Dispatch
 import RangeAllocators
 import Synchronization

@@ -1,3 +1,5 @@
+// Plans of moves, carried out with data behind them: nothing is lost, the limit is kept, what is free comes together.
+
 import RangeAllocators
 import Testing
 

@@ -1,3 +1,5 @@
+// Recorded calls: replayed they get the same answers, and what can't have been is refused in place of a trap.
+
 import Foundation
 import RangeAllocators
 import Testing

@@ -1,3 +1,5 @@
+// Snapshots: saved by one strategy and restored by another, and refused, nothing changed, where anything is wrong.
+
 import Foundation
 import RangeAllocators
 import Testing

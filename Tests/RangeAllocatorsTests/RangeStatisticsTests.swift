@@ -1,3 +1,5 @@
+// The account of an allocator, in numbers and in words: against what its free ranges say, with each strategy.
+
 import Foundation
 import RangeAllocators
 import Testing

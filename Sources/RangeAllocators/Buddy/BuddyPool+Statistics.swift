@@ -28,8 +28,8 @@ public struct BuddyPoolStatistics: Codable, Hashable, Sendable {
 extension BuddyPoolStatistics: CustomStringConvertible {
     public var description: String {
         """
-        \(usedCount) in use and \(freeCount) free in \(buddies) buddies (\(emptyBuddies) of them empty, \(buddiesAdded) \
-        added and \(buddiesDropped) dropped so far), \(takenBuddies) taken, \(keptBuddies) kept, \
+        \(usedCount) in use and \(freeCount) free in \(buddies) buddies (\(emptyBuddies) of them empty, \
+        \(buddiesAdded) added and \(buddiesDropped) dropped so far), \(takenBuddies) taken, \(keptBuddies) kept, \
         \(metadataByteCount) bytes of records
         """
     }
