@@ -5,9 +5,21 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 swift=${SWIFT:-swift}
 
+# A build says nothing unless it fails: the compiler's errors are on standard output.
+build() {
+    local log
+    log=$(mktemp)
+    if ! "$swift" build "$@" >"$log" 2>&1; then
+        grep -E -A 3 'error:' "$log" | head -n 80 >&2 || tail -n 40 "$log" >&2
+        rm -f "$log"
+        return 1
+    fi
+    rm -f "$log"
+}
+
 build_snippets() {
     local snippet name
-    "$swift" build >/dev/null
+    build
     for snippet in Snippets/*.swift; do
         name=$(basename "$snippet" .swift)
         "$("$swift" build --show-bin-path)/$name" >/dev/null || { echo "$snippet failed" >&2; exit 1; }
@@ -20,7 +32,7 @@ build_packages() {
     for package in Examples/*/; do
         package=${package%/}
         echo "example: $package"
-        "$swift" build -c release --package-path "$package" >/dev/null
+        build -c release --package-path "$package"
         # What is not over by itself, such as a server, says how it is checked.
         if [ -x "$package/check.sh" ]; then
             "$package/check.sh"
