@@ -91,7 +91,7 @@ extension SegmentedWriter {
     /// - Parameters:
     ///   - prefix: how the length is written.
     ///   - byteOrder: the order of the prefix's bytes.
-    ///   - body: writes with the writer that it gets; it must not take the buffer.
+    ///   - body: writes with the writer that it gets. Traps where it takes the buffer or puts another writer there.
     /// - Throws: ``SegmentedWriteError`` where the prefix can't say the length: nothing is written then.
     /// - Complexity: what the closure costs; O(segments) for LEB128.
     public mutating func writeLengthPrefixed(
@@ -101,7 +101,7 @@ extension SegmentedWriter {
         if let byteCount = prefix.byteCount {
             let place = reserve(byteCount)
             let from = count
-            body(&self)
+            write(body)
             try checkLength(count - from, prefix, before)
             patch(place, withLength: count - from, byteOrder: byteOrder)
         } else {
@@ -110,6 +110,16 @@ extension SegmentedWriter {
     }
 
     // MARK: - Privates
+
+    /// Lets a closure write behind the place of its length, which must be this writer's afterwards.
+    private mutating func write(_ body: (inout SegmentedWriter) -> Void) {
+        if stretch == 0 { stretch = Self.newStretch() }
+        let before = stretch
+        body(&self)
+        if stretch != before {
+            fatalError("SegmentedWriter: what a length is to be written in front of was taken before it was whole")
+        }
+    }
 
     private mutating func writeLEB128Prefixed(
         _ body: (inout SegmentedWriter) -> Void, _ before: Int
@@ -123,7 +133,7 @@ extension SegmentedWriter {
         current += most
         start = current
         let from = current
-        body(&self)
+        write(body)
         cut()
         let length = count - before
         if failure != nil { return }
