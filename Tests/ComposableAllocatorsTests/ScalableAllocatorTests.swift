@@ -125,6 +125,42 @@ import Testing
         try allocator.close()
     }
 
+    /// The source calls back while it is given a loan's memory: what was open is another range then.
+    @Test func recyclingWithASourceThatCallsBack() throws {
+        let source = SourceThatCallsBack()
+        let allocator = try ScalableAllocator(source: .upstream(source))
+        for _ in 0..<5 { _ = try allocator.allocate(byteCount: 64) }
+        _ = try allocator.borrow(byteCount: 16 << 20).byteCount
+        #expect(allocator.childCount == 2 && allocator.brokenInvariant() == nil)
+        source.onDeallocate = { [unowned allocator] in
+            for _ in 0..<40 { _ = allocator.tryAllocate(byteCount: 8000, alignment: 16) }
+        }
+        allocator.recycle()
+        source.onDeallocate = nil
+        #expect(source.calls == 1 && allocator.statistics.totalBlocks == 45)
+        #expect(allocator.usedByteCount == 0 && allocator.brokenInvariant() == nil)
+        try allocator.close()
+    }
+
+    /// A child alone has bits of nothing before they are written, which a row must not believe: here mostly those of
+    /// the child before, whose record had the same place.
+    @Test func aRowInABareChildIsNone() throws {
+        let allocator = ScalableAllocator()
+        for _ in 0..<4 {
+            let block = try allocator.allocate(byteCount: 5 << 20)
+            #expect(!allocator.deallocate(row: block.baseAddress!, byteCount: 1024, blocks: 1))
+            #expect(allocator.byteCount(of: block.baseAddress!) == 5 << 20 && allocator.brokenInvariant() == nil)
+            allocator.deallocate(part: UnsafeMutableRawBufferPointer(rebasing: block[1024..<2048]))
+            allocator.recycle()
+        }
+        // Written, they are believed.
+        let block = try allocator.allocate(byteCount: 5 << 20)
+        allocator.deallocate(part: UnsafeMutableRawBufferPointer(rebasing: block[1024..<2048]))
+        #expect(allocator.deallocate(row: block.baseAddress!, byteCount: 1024, blocks: 1))
+        allocator.deallocate(block.baseAddress! + 2048)
+        #expect(allocator.usedByteCount == 0 && allocator.brokenInvariant() == nil)
+    }
+
     // MARK: - Parts
 
     @Test func partsAreBlocksOfTheirOwn() throws {
@@ -305,5 +341,20 @@ import Testing
         #expect(upstream.findLeaks()?.blocks == 2)
         allocator = nil
         #expect(upstream.findLeaks() == nil)
+    }
+}
+
+private final class SourceThatCallsBack: Allocator {
+    var onDeallocate: (() -> Void)?
+    private(set) var calls = 0
+
+    func allocate(byteCount: Int, alignment: Int) throws(AllocationError) -> UnsafeMutableRawBufferPointer {
+        try SystemAllocator().allocate(byteCount: byteCount, alignment: alignment)
+    }
+
+    func deallocate(_ pointer: UnsafeMutableRawPointer) {
+        SystemAllocator().deallocate(pointer)
+        calls += onDeallocate == nil ? 0 : 1
+        onDeallocate?()
     }
 }
