@@ -42,7 +42,7 @@ public struct BorrowedMemory: ~Copyable, ~Escapable {
 
     @inlinable @inline(__always)
     func check() {
-        if moment >= 0, owner._withUnsafeGuaranteedRef({ $0.moment }) != moment { borrowedTooLong(start) }
+        if moment >= 0 { compareMoment(start, owner, moment) }
     }
 
     /// The bytes, uninitialised until they are written.
@@ -79,9 +79,11 @@ public struct BorrowedMemory: ~Copyable, ~Escapable {
     }
 }
 
+/// Out of line, so that a loan that is not checked pays for a sign and a branch.
 @usableFromInline @inline(never)
-func borrowedTooLong(_ pointer: UnsafeRawPointer) -> Never {
-    misuse("ScalableAllocator", pointer, "was borrowed, and is used after another call of the allocator")
+func compareMoment(_ start: UnsafeRawPointer, _ owner: Unmanaged<ScalableAllocator>, _ moment: Int) {
+    guard owner._withUnsafeGuaranteedRef({ $0.moment }) != moment else { return }
+    misuse("ScalableAllocator", start, "was borrowed, and is used after another call of the allocator")
 }
 
 extension ScalableAllocator {
