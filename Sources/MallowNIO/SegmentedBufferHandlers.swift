@@ -26,8 +26,8 @@
 
         /// A handler that copies each `ByteBuffer` into one block of an allocator.
         ///
-        /// Use it to bound or to account for what a channel brings, to cut it and free parts, or so that what stays
-        /// long keeps no more than its own bytes: a channel's byte buffers are as large as it expects a read to be.
+        /// Use it to bound or to account for what a channel brings, or so that what stays long keeps no more than its
+        /// own bytes: a channel's byte buffers are as large as it expects a read to be.
         ///
         /// Where the allocator refuses, the handlers behind get `errorCaught` with its `AllocationError`, once, and
         /// then nothing more of this channel's bytes, since some of them are missing: close the channel there. Nothing
@@ -116,7 +116,11 @@
                     small.push(segment)
                 } else {
                     endSmall()
-                    parts.append(ByteBuffer(unsafelySharing: segment))
+                    // A ByteBuffer has less than 4 GiB.
+                    for start in stride(from: 0, to: segment.count, by: 1 << 30) {
+                        let part = segment[start..<min(start + (1 << 30), segment.count)]
+                        parts.append(ByteBuffer(unsafelySharing: part))
+                    }
                     shares = true
                 }
             }

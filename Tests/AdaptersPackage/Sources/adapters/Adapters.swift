@@ -57,6 +57,7 @@ struct Adapters {
         try checkHandlers()
         try checkInboundAllocator()
         try checkOutboundWriters()
+        try checkLargeSegment()
         try checkChannel()
         try await checkSending()
         checkData()

@@ -148,4 +148,24 @@ extension Adapters {
             check(isDone, "a promise is not fulfilled")
         }
     }
+
+    /// A segment that is larger than a ByteBuffer can be: of addresses alone, which nobody reads.
+    static func checkLargeSegment() throws {
+        let byteCount = 5 << 30
+        let segment = Segment(
+            unowned: UnsafeRawBufferPointer(start: UnsafeRawPointer(bitPattern: 1 << 40), count: byteCount))
+        let channel = EmbeddedChannel()
+        try channel.pipeline.syncOperations.addHandler(SegmentedOutboundHandler())
+        let context = try channel.pipeline.syncOperations.context(handlerType: SegmentedOutboundHandler.self)
+        (context.handler as! SegmentedOutboundHandler).write(
+            context: context, data: NIOAny(SegmentedBuffer(segment)), promise: nil)
+        context.flush()
+        var written = 0
+        while let part = try channel.readOutbound(as: ByteBuffer.self) {
+            let place = part.withUnsafeReadableBytes { UInt(bitPattern: $0.baseAddress) }
+            check(place == (1 << 40) + UInt(written), "a part of a large segment")
+            written += part.readableBytes
+        }
+        check(written == byteCount, "\(written) bytes of \(byteCount)")
+    }
 }
