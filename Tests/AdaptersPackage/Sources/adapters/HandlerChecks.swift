@@ -147,6 +147,7 @@ extension Adapters {
             promise.futureResult.whenSuccess { isDone = true }
             check(isDone, "a promise is not fulfilled")
         }
+        check(try channel.finish().isClean, "something is left in the channel")
     }
 
     /// A segment that is larger than a ByteBuffer can be: of addresses alone, which nobody reads.
@@ -167,5 +168,6 @@ extension Adapters {
             written += part.readableBytes
         }
         check(written == byteCount, "\(written) bytes of \(byteCount)")
+        _ = try channel.finish()
     }
 }
