@@ -242,6 +242,41 @@ func readRanges<Value: ByteValue>(_ value: Value, _ input: Input) -> UInt64 {
     passes(input) { value.withBytes(keep) }
 }
 
+// MARK: - Where the next 64 bytes lie
+
+@inline(never)
+func readNextRanges(_ buffer: SegmentedBuffer, _ input: Input) throws -> UInt64 {
+    try passes(input) {
+        var reader = SegmentedReader(buffer)
+        for _ in 0..<Parts.partCount {
+            try reader.withRanges(Parts.partSize) { span in span.withUnsafeBytes(keep) }
+            try reader.skip(Parts.partSize)
+        }
+    }
+}
+
+@inline(never)
+func readNextRanges(_ buffer: ByteBuffer, _ input: Input) -> UInt64 {
+    passes(input) {
+        var reader = buffer
+        for _ in 0..<Parts.partCount {
+            reader.readWithUnsafeReadableBytes { bytes in
+                keep(UnsafeRawBufferPointer(rebasing: bytes[..<Parts.partSize]))
+                return Parts.partSize
+            }
+        }
+    }
+}
+
+@inline(never)
+func readNextRanges(_ array: [UInt8], _ input: Input) -> UInt64 {
+    passes(input) {
+        for position in stride(from: 0, to: array.count, by: Parts.partSize) {
+            array.withUnsafeBytes { keep(UnsafeRawBufferPointer(rebasing: $0[position..<position + Parts.partSize])) }
+        }
+    }
+}
+
 // MARK: - LEB128
 
 /// LEB128 numbers of 1, 2 and 3 bytes.

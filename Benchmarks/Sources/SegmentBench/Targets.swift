@@ -17,7 +17,9 @@ private let times: [TimeTarget] =
 
 /// Never slower than ByteBuffer on one segment.
 private let ratios: [Target] =
-    ["read-into", "read-bytes-1", "read-bytes-32", "big-endian", "skip", "leb128", "leb128-random"].map {
+    [
+        "read-into", "read-bytes-1", "read-bytes-32", "big-endian", "skip", "range-64", "leb128", "leb128-random",
+    ].map {
         Target("\($0), one segment", $0, "SegmentedReader, one segment", to: "ByteBuffer", atMost: 1)
     }
     + [Target("range, one segment", "range", "withRanges, one segment", to: "one ByteBuffer", atMost: 1)]

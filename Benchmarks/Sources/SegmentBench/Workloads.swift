@@ -243,6 +243,9 @@ private let readerWorkloads: [Workload] = [
                 .ours("withRanges, one segment") { withRanges(segment, $0) },
             ]
         }),
+    reading(
+        "range-64", "where the next 64 of 1,024 bytes lie, 16 times, for one", Parts.partCount, readNextRanges,
+        readNextRanges, readNextRanges),
     numbers("leb128", "1,024 bytes of LEB128 numbers of 1, 2 and 3 bytes in turn, for a byte", .inTurn),
     numbers("leb128-random", "128 KiB of such numbers with lengths at random, for a byte", .atRandom),
 ]
