@@ -14,9 +14,8 @@ extension SegmentedReader {
     @inlinable @inline(__always)
     public mutating func nextByte() -> UInt8? {
         if cursor.current == cursor.end {
-            if cursor.endPosition == list.byteCount { return nil }
-            // B1: there is a byte in it.
             cursor = Self.following(cursor, in: list)
+            if cursor.current == cursor.end { return nil }
         }
         let byte = cursor.current.load(as: UInt8.self)
         cursor.current += 1
