@@ -28,7 +28,7 @@ enum Counting {
             }
             let live = page.liveBlocks
             page.pointee.owner.store(
-                page.pointee.owner.load(ordering: .relaxed) | Ownership.counted, ordering: .relaxed)
+                page.pointee.owner.load(ordering: .relaxed) | Ownership.slow, ordering: .relaxed)
             if let counters = page.heap?.pointee.counters {
                 counters[Int(page.pointee.sizeClass)].allocations &+= live
                 counters[Int(page.pointee.sizeClass)].requestedBytes &+= live &* page.pointee.blockByteCount
@@ -86,7 +86,7 @@ extension UnsafeMutablePointer where Pointee == PageRecord {
     /// Blocks that the program holds. Exact while their owner and those who free them are still.
     var liveBlocks: UInt {
         guard pointee.kind == PageKind.small else { return pointee.kind == PageKind.none ? 0 : 1 }
-        let counted = UInt(pointee.used) &- (pointee.isCurrent ? 1 : 0)
+        let counted = UInt(pointee.used) &+ UInt(pointee.reserve) &- (pointee.isCurrent ? 1 : 0)
         let freed = RemoteWord.count(pointee.remote.load(ordering: .relaxed))
         return counted > freed ? counted &- freed : 0
     }
@@ -95,10 +95,12 @@ extension UnsafeMutablePointer where Pointee == PageRecord {
     /// before the page was taken.
     var committedBytes: UInt {
         let osPage = Process.state.pointee.osPageByteCount
-        if pointee.wasDirty, pointee.kind != PageKind.mapping { return UInt(pointee.sliceCount) &<< Layout.sliceShift }
         if pointee.kind == PageKind.small {
-            return Layout.roundedUp(UInt(pointee.carved) &* pointee.blockByteCount, toMultipleOf: osPage)
+            let touched = Layout.roundedUp(UInt(pointee.carved) &* pointee.blockByteCount, toMultipleOf: osPage)
+            let hollow = UInt(truncatingIfNeeded: pointee.hollow.nonzeroBitCount) &* osPage
+            return (pointee.wasDirty ? Layout.sliceByteCount : touched) &- hollow
         }
+        if pointee.wasDirty, pointee.kind != PageKind.mapping { return UInt(pointee.sliceCount) &<< Layout.sliceShift }
         return pointee.kind == PageKind.mapping ? pointee.mappingByteCount : pointee.blockByteCount
     }
 }

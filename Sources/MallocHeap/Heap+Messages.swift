@@ -21,6 +21,36 @@ extension UnsafeMutablePointer where Pointee == PageRecord {
     }
 }
 
+extension UnsafeMutablePointer where Pointee == PageRecord {
+    /// Takes over what other threads freed of a page, whatever blocks are on its list already. O(those freed), or O(1)
+    /// if the list is empty. The bits of `keeping` stay set in `remote`.
+    func mergeRemote(keeping bits: UInt, key: UInt) {
+        var word = pointee.remote.load(ordering: .relaxed)
+        while word & ~bits != 0 {
+            let (exchanged, original) = pointee.remote.weakCompareExchange(
+                expected: word, desired: word & bits, successOrdering: .acquiringAndReleasing,
+                failureOrdering: .relaxed)
+            if exchanged { break }
+            word = original
+        }
+        let count = UInt32(truncatingIfNeeded: RemoteWord.count(word))
+        guard count > 0 else { return }
+        let first = start &+ RemoteWord.offset(word)
+        if pointee.free != 0 {
+            var last = first
+            var remaining = count
+            while remaining > 1 {
+                last = loadWord(last) ^ key
+                remaining &-= 1
+            }
+            storeWord(last, pointee.free ^ key)
+        }
+        pointee.free = first
+        settle()
+        pointee.used &-= count
+    }
+}
+
 extension UnsafeMutablePointer where Pointee == HeapRecord {
     /// Takes over what other threads freed of this heap's pages. The owner calls it, or who holds an orphaned heap.
     func drainMessages() {
@@ -38,23 +68,9 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
     }
 
     private func receive(_ page: Page) {
-        let word = page.pointee.remote.exchange(0, ordering: .acquiringAndReleasing)
-        let count = UInt32(truncatingIfNeeded: RemoteWord.count(word))
-        if count > 0 {
-            let first = page.start &+ RemoteWord.offset(word)
-            if page.pointee.free != 0 {
-                var last = first
-                var remaining = count
-                while remaining > 1 {
-                    last = loadWord(last) ^ pointee.linkKey
-                    remaining &-= 1
-                }
-                storeWord(last, page.pointee.free ^ pointee.linkKey)
-            }
-            page.pointee.free = first
-            page.pointee.used &-= count
-        }
-        if page.pointee.used == 0 { giveBack(page) }
+        page.mergeRemote(keeping: 0, key: pointee.linkKey)
+        if page.pointee.isCurrent { return }
+        if page.pointee.used &+ UInt32(page.pointee.reserve) == 0 { giveBack(page) } else { watch(page) }
     }
 
     // MARK: - Housekeeping
@@ -81,10 +97,14 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
         drainMessages()
         for sizeClass in 0..<SizeClasses.count {
             let page = pages(sizeClass).pointee.current
-            guard page != Page.none, page.pointee.used == 1 else { continue }
-            // The extra one goes with the title (I1).
-            remove(page)
-            if page.pointee.remote.load(ordering: .acquiring) == 0 { SlicePool.give(page: page) } else { insert(page) }
+            if page != Page.none, page.pointee.used == 1 { giveBackCurrent(page) }
         }
+    }
+
+    /// Gives back a current page without a live block, unless a message about it is under way (I4).
+    func giveBackCurrent(_ page: Page) {
+        // The extra one goes with the title (I1).
+        remove(page)
+        if page.pointee.remote.load(ordering: .acquiring) == 0 { SlicePool.give(page: page) } else { insert(page) }
     }
 }

@@ -21,11 +21,13 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
         pointee.isBusy = true
         defer { pointee.isBusy = false }
         pointee.refills &+= 1
+        if pointee.refills & 15 == 0 { tick() }
         if pointee.refills & 63 == 0 { SlicePool.tickIfIdle() }
         let current = pages(sizeClass).pointee.current
         // A heap that was inherited may well have free blocks.
         if current != Page.none,
-            current.pointee.free != 0 || current.collectRemote() || current.carve(key: pointee.linkKey)
+            current.pointee.free != 0 || current.collectRemote() || carveHollow(of: current)
+                || current.carve(key: pointee.linkKey)
         {
             return pop(current)
         }
@@ -55,7 +57,7 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
         while steps > 0 {
             guard let next = page.pointee.next, next != current else { return nil }
             page = next
-            if page.pointee.free != 0 || page.collectRemote() { return page }
+            if page.pointee.free != 0 || page.collectRemote() || carveHollow(of: page) { return page }
             steps &-= 1
         }
         // The search goes on from here the next time: the ring turns on.
@@ -91,14 +93,19 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
         page.pointee.sizeClass = UInt8(truncatingIfNeeded: sizeClass)
         page.pointee.isCurrent = false
         page.pointee.remote.store(0, ordering: .relaxed)
-        page.pointee.owner.store(ownerWord, ordering: .releasing)
+        page.pointee.sparseSince = 0
+        page.pointee.reserve = 0
+        page.pointee.hollow = 0
+        page.pointee.owner.store(ownerWord(of: page), ordering: .releasing)
         page.pointee.kind = PageKind.small
         _ = page.carve(key: pointee.linkKey)
         return page
     }
 
-    /// What the pages of this heap have as their owner.
-    var ownerWord: UInt { pointee.counters == nil ? address : address | Ownership.counted }
+    /// What a page of this heap has as its owner.
+    func ownerWord(of page: Page) -> UInt {
+        pointee.counters == nil && page.pointee.hollow == 0 ? address : address | Ownership.slow
+    }
 
     // MARK: - The ring
 
@@ -113,11 +120,13 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
         }
         pages.pointee.current = page
         if page != Page.none {
+            forgetSparse(page)
             page.pointee.isCurrent = true
             page.pointee.used &+= 1
         }
         setDirectEntries(sizeClass, to: page)
-        if old != Page.none, old.pointee.used == 0 { giveBack(old) }
+        guard old != Page.none else { return }
+        if old.pointee.used == 0 { giveBack(old) } else { watch(old) }
     }
 
     /// The direct table leads to the current page, unless every allocation must be counted.
@@ -150,6 +159,7 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
 
     /// Takes a page out of its ring. If it is the current one, the next is current then.
     func remove(_ page: Page) {
+        forgetSparse(page)
         let sizeClass = Int(page.pointee.sizeClass)
         let next = page.pointee.next.unsafelyUnwrapped
         let previous = page.pointee.previous.unsafelyUnwrapped
@@ -181,7 +191,9 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
         var page = pages(sizeClass).pointee.current
         var steps = Layout.searchLimit
         while page != Page.none, steps > 0 {
-            if page.pointee.free != 0 || page.collectRemote() || page.carve(key: pointee.linkKey) {
+            if page.pointee.free != 0 || page.collectRemote() || carveHollow(of: page)
+                || page.carve(key: pointee.linkKey)
+            {
                 remove(page)
                 return page
             }
@@ -194,8 +206,10 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
 
     // MARK: - Freeing
 
-    /// A free by the owner that the hit path left, because frees are counted.
+    /// A free by the owner that the hit path left, because frees are counted or OS pages of the page are hollow.
     func deallocateOwn(_ page: Page, _ block: UInt) {
+        // H1: a live block touches none. One that was given back reads as zero, and bears no tag.
+        if page.isHollow(atOffset: block &- page.start) { Misuse.doubleFree("free", block) }
         if pointee.counters != nil { Counting.freed(page.pointee.blockByteCount) }
         storeWord(block, page.pointee.free ^ pointee.linkKey)
         page.pointee.free = block
@@ -205,13 +219,19 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
 }
 
 extension Malloc {
-    /// The last live block of a page that is not its class's current one was freed.
+    /// The last live block of a page that is not its class's current one was freed, or enough blocks of a page that is
+    /// watched.
     @inline(never)
     static func pageBecameEmpty(_ page: Page) {
         let savedErrno = mallow_errno()
         let heap = currentHeap
         heap.pointee.isBusy = true
-        heap.giveBack(page)
+        if page.pointee.reserve == 0 {
+            heap.giveBack(page)
+        } else {
+            heap.becameSparse(page)
+            heap.tick()
+        }
         heap.pointee.isBusy = false
         mallow_set_errno(savedErrno)
     }
@@ -227,6 +247,7 @@ extension UnsafeMutablePointer where Pointee == PageRecord {
                 failureOrdering: .relaxed)
             if exchanged {
                 pointee.free = start &+ RemoteWord.offset(word)
+                settle()
                 pointee.used &-= UInt32(truncatingIfNeeded: RemoteWord.count(word))
                 return true
             }

@@ -149,14 +149,17 @@ enum HeapRegistry {
         if orphan.pointee.messages.load(ordering: .relaxed) != 0 { orphan.drainMessages() }
         guard let page = orphan.takePage(sizeClass) else { return nil }
         // Frees by other threads go on meanwhile: they read either owner, and a message to the old one is sent on.
-        page.pointee.owner.store(heap.ownerWord, ordering: .releasing)
+        page.pointee.owner.store(heap.ownerWord(of: page), ordering: .releasing)
         return page
     }
 
     static func lookAfterOneOrphan() {
         guard state.pointee.orphanCount.load(ordering: .relaxed) > 0 else { return }
         Process.registryLock.acquire()
-        if let orphan = rotateOrphans() { orphan.giveBackEmptyPages() }
+        if let orphan = rotateOrphans() {
+            orphan.giveBackEmptyPages()
+            orphan.sweepSparsePages(at: SystemMemory.milliseconds(), limit: 16)
+        }
         Process.registryLock.release()
     }
 
@@ -166,6 +169,7 @@ enum HeapRegistry {
         var orphan = state.pointee.firstOrphan
         while let heap = orphan {
             heap.giveBackEmptyPages()
+            heap.sweepAllPages()
             orphan = heap.pointee.nextOrphan
         }
         Process.registryLock.release()

@@ -80,6 +80,7 @@
             while block != 0 {
                 if block >> Layout.sliceShift == page.start >> Layout.sliceShift {
                     if !page.hasBlock(atOffset: block - page.start) { return "a link leads into the middle of a block" }
+                    if page.isHollow(atOffset: block - page.start) { return "H1: a block on the list is hollow" }
                     free += 1
                 } else {
                     foreign += 1
@@ -97,12 +98,14 @@
             }
             if walked != remote { return "remote list of \(walked), counted \(remote)" }
             let bias: UInt32 = page.pointee.isCurrent ? 1 : 0
-            let sum = page.pointee.used &- bias &+ free &+ (capacity - page.pointee.carved)
-            if sum != capacity || remote > page.pointee.used || foreign > 0 {
-                return "I1: used \(page.pointee.used), free \(free), remote \(remote), carved \(page.pointee.carved) "
-                    + "of \(capacity)"
+            let used = page.pointee.used &+ UInt32(page.pointee.reserve)
+            let hollow = page.hollowBlocks
+            let sum = used &- bias &+ free &+ hollow &+ (capacity - page.pointee.carved)
+            if sum != capacity || remote > used || foreign > 0 {
+                return "I1: used \(used), free \(free), remote \(remote), hollow \(hollow), carved "
+                    + "\(page.pointee.carved) of \(capacity)"
             }
-            if page.pointee.owner.load(ordering: .relaxed) != page.heap?.ownerWord { return "I2: owner" }
+            if page.pointee.owner.load(ordering: .relaxed) != page.heap?.ownerWord(of: page) { return "I2: owner" }
             guard let next = page.pointee.next, let previous = page.pointee.previous,
                 next.pointee.previous == page, previous.pointee.next == page
             else { return "I2: the ring is not linked both ways" }
@@ -115,11 +118,25 @@
             var candidate = Process.state.pointee.heaps
             while let heap = candidate {
                 candidate = heap.pointee.nextInRegistry
+                if let broken = brokenSparseList(heap) { return broken }
                 for sizeClass in 0..<SizeClasses.count {
                     if let broken = brokenRing(heap, sizeClass) { return "class \(sizeClass): \(broken)" }
                 }
             }
             return nil
+        }
+
+        private static func brokenSparseList(_ heap: Heap) -> String? {
+            var previous: Page?
+            var next = heap.pointee.firstSparse
+            while let page = next {
+                if page.heap != heap || page.pointee.kind != PageKind.small { return "H3: not this heap's page" }
+                if page.pointee.isCurrent || page.pointee.reserve != 0 || !page.isSparse { return "H3: not sparse" }
+                if page.pointee.previousSparse != previous { return "H3: not linked both ways" }
+                previous = page
+                next = page.pointee.nextSparse
+            }
+            return heap.pointee.lastSparse == previous ? nil : "H3: the last one"
         }
 
         private static func brokenRing(_ heap: Heap, _ sizeClass: Int) -> String? {

@@ -45,8 +45,9 @@ enum Layout {
     static let searchLimit = 16
     static let largestAlignment: UInt = 1 << 30
 
-    /// Free blocks and runs are given back after one to two of these.
+    /// What is free is given back after one to two of these, unless `Malloc.setPurgeDelay` says otherwise.
     static let purgeDelayInMilliseconds: UInt = 50
+    static let largestPurgeDelayInMilliseconds: UInt = 1 << 30
     /// So much free memory, and half of what is in use, may lie idle at most.
     static let dirtyByteLimit: UInt = 256 << 20
     /// Freed mappings are kept for reuse up to this many bytes in all, and so many of them.

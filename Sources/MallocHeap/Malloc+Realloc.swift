@@ -138,6 +138,15 @@ extension Malloc {
         return allocateLarge(byteCount, alignment: alignment, isZeroed: false)
     }
 
+    /// How long what is free keeps its memory before the kernel gets it back. Call it before the program starts threads.
+    ///
+    /// - Parameter milliseconds: 50 unless set; 0 gives back at the next slow call. Above 2^30, about twelve days, it
+    ///   counts as that.
+    public static func setPurgeDelay(milliseconds: UInt) {
+        Process.initializeIfNeeded()
+        Process.state.pointee.purgeDelay = min(milliseconds, Layout.largestPurgeDelayInMilliseconds)
+    }
+
     /// Gives back to the kernel all that is free, now: in this thread's heap, in those of ended threads, and in the
     /// pool. Other threads' heaps follow at their next slow path. Returns whether anything went.
     @discardableResult
@@ -149,6 +158,7 @@ extension Malloc {
             let heap = currentHeap
             heap.pointee.isBusy = true
             heap.giveBackEmptyPages()
+            heap.sweepAllPages()
             heap.pointee.isBusy = false
         }
         HeapRegistry.trimOrphans()

@@ -14,7 +14,9 @@ extension Malloc {
         let heap = currentHeap
         let page = heap.pages(sizeClass).pointee.current
         let block = page.pointee.free
-        if block == 0 || heap.pointee.counters != nil { return allocateSmall(byteCount, sizeClass: sizeClass) }
+        if block == 0 || heap.pointee.counters != nil || heap.pointee.watchedCalls > 0 {
+            return allocateSmall(byteCount, sizeClass: sizeClass)
+        }
         return heap.take(block, of: page)
     }
 
@@ -29,8 +31,11 @@ extension Malloc {
             }
         }
         let heap = currentHeap
+        if heap.pointee.watchedCalls > 0 { heap.noteWatchedCall() }
         let page = heap.pages(sizeClass).pointee.current
         if heap.pointee.counters == nil {
+            let free = page.pointee.free
+            if free != 0 { return heap.take(free, of: page) }
             let block = heap.refillAndAllocate(sizeClass)
             return block == 0 ? outOfMemory() : rawPointer(block)
         }
@@ -67,6 +72,7 @@ extension Malloc {
         if byteCount > UInt(Int.max) { return outOfMemory() }
         Process.initializeIfNeeded()
         let savedErrno = mallow_errno()
+        if hasHeap, currentHeap.pointee.watchedCalls > 0 { currentHeap.noteWatchedCall() }
         var result: Run?
         if byteCount <= Layout.runLimit, alignment <= Layout.runLimit / 2 {
             let slices = Int(bitPattern: Layout.roundedUp(max(byteCount, 1), toMultipleOf: 1 << 16) >> 16)

@@ -54,7 +54,7 @@ enum Mappings {
             || state.pointee.cachedMappingBytes &+ byteCount > Layout.mappingCacheByteLimit,
             dropOldest()
         {}
-        page.pointee.freedAt = SystemMemory.milliseconds()
+        page.pointee.mark = SystemMemory.milliseconds()
         page.pointee.next = state.pointee.cachedMappings
         state.pointee.cachedMappings = page
         state.pointee.cachedMappingCount &+= 1
@@ -199,7 +199,7 @@ enum Mappings {
         var candidate = state.pointee.cachedMappings
         while let page = candidate {
             candidate = page.pointee.next
-            if page.pointee.freedAt < moment { drop(page) }
+            if page.pointee.mark < moment { drop(page) }
         }
     }
 
@@ -210,7 +210,7 @@ enum Mappings {
         let byteCount = page.pointee.mappingByteCount
         guard SystemMemory.unmap(address: page.pointee.mappingAddress, byteCount: byteCount) else {
             SystemMemory.discard(address: page.pointee.mappingAddress, byteCount: byteCount)
-            page.pointee.freedAt = SystemMemory.milliseconds()
+            page.pointee.mark = SystemMemory.milliseconds()
             return false
         }
         removeCached(page)

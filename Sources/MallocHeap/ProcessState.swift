@@ -33,6 +33,8 @@ struct ProcessState: ~Copyable {
     var osPageByteCount: UInt
     var threadKey: pthread_key_t
     var hasThreadKey: Bool
+    /// In milliseconds. Set by `Malloc.setPurgeDelay`, before the program starts threads.
+    var purgeDelay: UInt
 
     // Statistics, when they are on.
     var isCounting: Bool
@@ -103,6 +105,10 @@ enum Process {
         UnsafeMutablePointer<Lock>(at: UInt(bitPattern: mallow_process()) &+ 128)
     }
 
+    /// How long free memory stays before it is given back, in milliseconds.
+    @inline(__always)
+    static var purgeDelay: UInt { state.pointee.purgeDelay }
+
     /// Whether this thread is between the handlers of a fork, and so holds both locks.
     @inline(__always)
     static var isForkingThread: Bool {
@@ -122,6 +128,7 @@ enum Process {
         guard state.pointee.initialized.load(ordering: .acquiring) != 2 else { return registryLock.release() }
         assert(MemoryLayout<ProcessState>.size <= 512 && MemoryLayout<PoolState>.size <= 512)
         state.pointee.osPageByteCount = SystemMemory.pageSize()
+        state.pointee.purgeDelay = Layout.purgeDelayInMilliseconds
         state.pointee.linkKey = LinkTag.key(random: randomWord())
         poolPointer.pointee.metadataNext = UInt(bitPattern: mallow_process()) &+ metadataOffset
         poolPointer.pointee.metadataEnd = UInt(bitPattern: mallow_process()) &+ UInt(MALLOW_PROCESS_BYTES)

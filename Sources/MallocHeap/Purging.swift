@@ -40,14 +40,14 @@ extension SlicePool {
             segment.pointee.aged = segment.pointee.recentlyFreed
             segment.pointee.recentlyFreed = SliceSet()
         }
-        Mappings.dropCached(freedBefore: now &- Layout.purgeDelayInMilliseconds)
-        state.pointee.nextTick = now &+ Layout.purgeDelayInMilliseconds
+        Mappings.dropCached(freedBefore: now &- Process.purgeDelay)
+        state.pointee.nextTick = now &+ Process.purgeDelay
         if state.pointee.segmentCount > 1 { unmapEmptySegments(keeping: 1) }
     }
 
     /// Something has become idle: the next tick is due a delay from now.
     static func armTick() {
-        let due = SystemMemory.milliseconds() &+ Layout.purgeDelayInMilliseconds
+        let due = SystemMemory.milliseconds() &+ Process.purgeDelay
         if state.pointee.nextTick < due { state.pointee.nextTick = due }
     }
 

@@ -2,10 +2,11 @@
 // and never moved or copied; fresh memory is zero, and all zeros is a valid record of nothing.
 //
 // Invariants of a page (checked by `brokenInvariant()`):
-//   I1  used + blocks on `free` + blocks not yet carved == capacity, where `used` includes the blocks on `remote` (and
-//       one extra while the page is the current one of its class: a current page that runs empty must not be given back
-//       from `free`'s hit path)
-//   I2  `owner` is the heap's address (plus `Ownership.counted` when statistics are on); the page is in its ring
+//   I1  used + reserve + blocks on `free` + blocks not yet carved + blocks of hollow OS pages == capacity, where `used`
+//       includes the blocks on `remote` (and one extra while the page is the current one of its class: a current page
+//       that runs empty must not be given back from `free`'s hit path)
+//   I2  `owner` is the heap's address (plus `Ownership.slow` when statistics are on, or the page has hollow OS pages);
+//       the page is in its ring
 //   I3  only the owner touches the first cache line, but for reads of `owner`; others write the second one only
 //   I4  a page is on its heap's `messages` exactly while bit 0 of `remote` is set, and is not given back before it is
 //       off
@@ -18,8 +19,8 @@ typealias Heap = UnsafeMutablePointer<HeapRecord>
 typealias Segment = UnsafeMutablePointer<SegmentRecord>
 
 enum Ownership {
-    /// Statistics are on: every free takes the slow path, which counts.
-    static let counted: UInt = 1
+    /// Every free takes the slow path: it is counted, or the block may be in a hollow OS page.
+    static let slow: UInt = 1
     static let mask: UInt = 1
 }
 
@@ -65,7 +66,18 @@ struct PageRecord: ~Copyable {
     // Mappings only.
     var mappingAddress: UInt
     var mappingByteCount: UInt
-    var freedAt: UInt
+    /// A mapping: when it was freed. A current page: what its list was like when it was looked at last.
+    var mark: UInt
+
+    // Pages of small blocks only: see SparsePages.swift.
+    var nextSparse: Page?
+    var previousSparse: Page?
+    /// When the page became sparse, in milliseconds that wrap around; 0 while it is not.
+    var sparseSince: UInt32
+    /// Live blocks that `used` leaves out, so that it comes to 0 before the page is empty.
+    var reserve: UInt16
+    /// The OS pages that were given back, a bit each.
+    var hollow: UInt16
 }
 
 extension PageRecord {
@@ -94,7 +106,19 @@ struct HeapRecord: ~Copyable {
     var counters: UnsafeMutablePointer<HeapCounters>?
     /// Blocks of other heaps that this heap's thread freed.
     var remoteFrees: UInt
-    private let padding: (UInt, UInt, UInt, UInt, UInt, UInt)
+    /// Pages that may have OS pages to give back, the oldest first.
+    var firstSparse: Page?
+    var lastSparse: Page?
+    /// When the heap looks after itself the next time, in milliseconds.
+    var nextTick: UInt
+    /// What it gave back of pages that it kept, in bytes.
+    var purgedBytes: UInt
+    /// Calls of `malloc` that still come to the slow path, so that what is due is done: see Housekeeping.swift.
+    var watchedCalls: UInt32
+    /// Ticks in a row at which no current page had changed.
+    var quietTicks: UInt32
+    /// When calls are watched anew, in milliseconds.
+    var nextWatch: UInt
 
     // A cache line of its own: other threads write it.
     /// Pages of this heap that other threads freed blocks of, linked by `nextMessage`.

@@ -103,6 +103,7 @@ extension Malloc {
         while let heap = candidate {
             candidate = heap.pointee.nextInRegistry
             result.remoteFrees &+= heap.pointee.remoteFrees
+            result.purgedBytes &+= heap.pointee.purgedBytes
             guard let counters = heap.pointee.counters else { continue }
             for index in 0..<SizeClasses.count {
                 let allocations = counters[index].allocations
@@ -144,7 +145,7 @@ extension Malloc {
         result.mappedBytes = pool.pointee.mappedBytes
         pool.pointee.peakCommittedBytes = max(pool.pointee.peakCommittedBytes, result.committedBytes)
         result.peakCommittedBytes = pool.pointee.peakCommittedBytes
-        result.purgedBytes = pool.pointee.purgedBytes
+        result.purgedBytes &+= pool.pointee.purgedBytes
         result.segments = pool.pointee.segmentCount
         Process.poolLock.release()
     }

@@ -33,6 +33,7 @@ typealias Environment = UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
 enum Settings {
     private static let statistics: StaticString = "MALLOW_STATS="
     private static let signal: StaticString = "MALLOW_STATS_SIGNAL="
+    private static let purgeDelay: StaticString = "MALLOW_PURGE_DELAY="
 
     static func read(_ environment: Environment?) {
         guard let environment else { return }
@@ -45,11 +46,35 @@ enum Settings {
                 setDestination(entry + statistics.utf8CodeUnitCount)
             } else if hasPrefix(entry, signal) {
                 signalName = entry + signal.utf8CodeUnitCount
+            } else if hasPrefix(entry, purgeDelay) {
+                setPurgeDelay(entry + purgeDelay.utf8CodeUnitCount)
             } else if !hasPrefix(entry, "MALLOW_LIBRARY=") && !hasPrefix(entry, "MALLOW_TOOL=") {
                 complain("unknown setting ", entry, upToEqualsSign: true)
             }
         }
         if let signalName { setSignal(signalName) }
+    }
+
+    private static func setPurgeDelay(_ text: UnsafeMutablePointer<CChar>) {
+        if text[0] == 0 { return }
+        guard let milliseconds = number(text) else {
+            complain(
+                "MALLOW_PURGE_DELAY must be milliseconds from 0 to 1073741824: ", text, upToEqualsSign: false)
+            return
+        }
+        Malloc.setPurgeDelay(milliseconds: milliseconds)
+    }
+
+    /// A decimal number of at most ten digits and 2^30.
+    private static func number(_ text: UnsafeMutablePointer<CChar>) -> UInt? {
+        var value: UInt = 0
+        var index = 0
+        while text[index] != 0 {
+            guard text[index] >= 0x30, text[index] <= 0x39, index < 10 else { return nil }
+            value = value &* 10 &+ UInt(text[index] &- 0x30)
+            index &+= 1
+        }
+        return value <= 1 &<< 30 ? value : nil
     }
 
     // MARK: - Where the report goes

@@ -7,7 +7,7 @@ import Testing
 @testable import MallocHeap
 
 /// Runs `body` on so many threads of the system's and waits for them.
-private func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
+func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
     final class Job: Sendable {
         let index: Int
         let body: @Sendable (Int) -> Void

@@ -11,7 +11,8 @@ import Testing
         "free_64_plus_32", "free_8_plus_4", "free_1000_plus_512", "free_40KiB_plus_16", "free_40KiB_plus_8KiB",
         "free_300KiB_plus_16", "free_300KiB_plus_64KiB", "free_20MiB_plus_16", "free_20MiB_plus_4KiB",
         "free_20MiB_plus_8MiB", "double_free_8", "double_free_64", "double_free_1000", "double_free_64_after_10",
-        "double_free_8_after_10", "double_free_100KiB", "double_free_1MiB", "double_free_20MiB", "realloc_static",
+        "double_free_8_after_10", "double_free_64_given_back", "double_free_3000_given_back", "double_free_100KiB",
+        "double_free_1MiB", "double_free_20MiB", "realloc_static",
         "realloc_stack", "realloc_mapping", "realloc_64_plus_16", "realloc_20MiB_plus_4KiB", "usable_size_static",
         "usable_size_stack", "usable_size_mapping",
     ]

@@ -41,6 +41,19 @@ static void *dead(size_t size, int others)
     return block;
 }
 
+/* A block of `size` that is freed, and whose memory went back to the kernel while its page stays. */
+static void *given_back(size_t size)
+{
+    enum { COUNT = 1000 };
+    static void *volatile blocks[COUNT];
+    for (int i = 0; i < COUNT; i++) blocks[i] = memset(malloc(size), 1, size);
+    announced(blocks[COUNT / 2 + 1]);
+    for (int i = 0; i < COUNT; i++)
+        if (i % 250 != 0) free(blocks[i]);
+    malloc_trim(0);
+    return blocks[COUNT / 2 + 1];
+}
+
 #define WAYS(way)                                                              \
     way(free_static, free(announced(array + 64)))                              \
     way(free_static_page, free(announced(array)))                              \
@@ -68,6 +81,8 @@ static void *dead(size_t size, int others)
     way(double_free_1000, free(dead(1000, 0)))                                 \
     way(double_free_64_after_10, free(dead(64, 10)))                           \
     way(double_free_8_after_10, free(dead(8, 10)))                             \
+    way(double_free_64_given_back, free(given_back(64)))                       \
+    way(double_free_3000_given_back, free(given_back(3000)))                   \
     way(double_free_100KiB, free(dead(100 * KiB, 0)))                          \
     way(double_free_1MiB, free(dead(MiB, 0)))                                  \
     way(double_free_20MiB, free(dead(20 * MiB, 0)))                            \
