@@ -14,7 +14,7 @@ extension HeapTests {
                     var model = Model(seed: seed)
                     for step in 0..<150 {
                         model.step(largest: 40 << 20, around: 10)
-                        if step % 25 == 24 { Malloc.trim() }
+                        if step == 74 { Malloc.trim() }
                     }
                     return model
                 }
