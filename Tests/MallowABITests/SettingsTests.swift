@@ -155,12 +155,19 @@ import Testing
     @Test(arguments: [
         ("MALLOW_FOO", "1"), ("MALLOW_", "x"), ("MALLOW_STATSS", "1"), ("MALLOW_STATS_SIGNAL", "NOSUCH"),
         ("MALLOW_STATS_SIGNAL", "0"), ("MALLOW_STATS_SIGNAL", "999"), ("MALLOW_STATS_SIGNAL", "KILL"),
+        ("MALLOW_PURGE_DELAY", "soon"), ("MALLOW_PURGE_DELAY", "-1"), ("MALLOW_PURGE_DELAY", "1073741825"),
+        ("MALLOW_PURGE_DELAY", "99999999999999999999"), ("MALLOW_PURGE_DELAY", "5 "),
     ])
     func complainsOnce(name: String, value: String) async throws {
         let outcome = try await settings([name: value], "1000", "400")
         #expect(outcome.succeeded && outcome.text == "done\n", "\(outcome.summary)")
         #expect(outcome.errorLines.count == 1, "\(outcome.errorText)")
         #expect(outcome.errorText.contains("mallow") && outcome.errorText.contains(name), "\(outcome.errorText)")
+    }
+
+    @Test(arguments: ["", "0", "7", "1073741824"]) func takesAPurgeDelay(value: String) async throws {
+        let outcome = try await settings(["MALLOW_PURGE_DELAY": value], "100000", "99000")
+        #expect(outcome.succeeded && outcome.text == "done\n" && outcome.errorText == "", "\(outcome.summary)")
     }
 
     @Test func leavesOthersSettingsAlone() async throws {
