@@ -10,7 +10,7 @@ SWIFT ?= swift
 SOURCES = Package.swift Sources Tests Snippets Benchmarks/Package.swift Benchmarks/Sources Examples/Comparison.swift $(wildcard Examples/*/Package.swift) $(wildcard Examples/*/Sources) $(wildcard Examples/*/Tests)
 export SWIFT
 
-.PHONY: help needs-swift all lib tool demo test test-heap test-allocators examples sanitize bench bench-allocators bench-slabs bench-ranges bench-segments bench-cache bench-stream check format lint disassembly instructions install uninstall clean
+.PHONY: help needs-swift all lib tool demo test test-heap test-allocators examples sanitize bench bench-memory bench-allocators bench-slabs bench-ranges bench-segments bench-cache bench-stream check format lint disassembly instructions install uninstall clean
 
 all: lib tool
 
@@ -62,6 +62,10 @@ sanitize:
 ## Mallow beside the other mallocs of this machine. Options by ARGS="--workload random-small --rounds 9".
 bench: lib
 	Benchmarks/Scripts/bench.sh $(ARGS)
+
+## what stays resident when a burst is over, beside the other mallocs; ARGS="--rounds 5" for more than a look
+bench-memory: lib
+	Benchmarks/Scripts/bench.sh --memory --rounds 1 $(ARGS)
 
 ## The allocators beside malloc, std::pmr and Boost.Pool; installs libboost-dev where it is missing. Options by ARGS.
 bench-allocators: needs-swift

@@ -42,6 +42,9 @@ struct MallocBench: ParsableCommand {
     @Flag(help: "Include the workloads that need gigabytes.")
     var large = false
 
+    @Flag(help: "Compare what stays resident when a burst is over, instead of times.")
+    var memory = false
+
     @Flag(help: "Print the tables as Markdown.")
     var markdown = false
 
@@ -54,6 +57,11 @@ struct MallocBench: ParsableCommand {
         let found = try AllocatorUnderTest.find(mallowPath: mallow, extra: extraAllocators, only: only)
         found.notes.forEach(printError)
         let program = WorkloadProgram(path: try WorkloadProgram.findBesideThisProgram(), scale: scale)
+        if memory {
+            try MemoryComparison(program: program, allocators: found.allocators, rounds: rounds, workloads: workloads)
+                .run()
+            return
+        }
         let names = try selectedWorkloads(of: program)
 
         let machine = MachineDescription.current(allocators: found.allocators)

@@ -68,6 +68,31 @@ struct WorkloadProgram {
             minorPageFaults: outcome.minorPageFaults)
     }
 
+    /// The names of what `--memory` compares.
+    func memoryNames() throws -> [String] {
+        let outcome = ChildProcess.run(path, arguments: ["--memory"], environment: baseEnvironment, timeLimit: 10)
+        if let failure = outcome.failure { throw BenchmarkError("MallocWorkloads --memory: \(failure)") }
+        return outcome.output.split(separator: "\n").compactMap { $0.split(separator: " ").first.map(String.init) }
+    }
+
+    func runMemory(_ name: String, under allocator: AllocatorUnderTest) throws(BenchmarkError) -> MemorySample {
+        var environment = baseEnvironment
+        if let library = allocator.libraryPath { environment.append("LD_PRELOAD=\(library)") }
+        let outcome = ChildProcess.run(
+            path, arguments: ["--memory", name], environment: environment, timeLimit: timeLimit)
+        if let failure = outcome.failure { throw BenchmarkError(failure) }
+        let fields = Self.fields(of: outcome.output)
+        try Self.check(mallocObject: fields["malloc"] ?? "", is: allocator)
+        guard let full = fields["full"].flatMap({ Int($0) }), let resident = fields["resident"].flatMap({ Int($0) }),
+            let least = fields["least"].flatMap({ Int($0) }), let first = fields["first"].flatMap({ Double($0) }),
+            let again = fields["again"].flatMap({ Double($0) })
+        else {
+            throw BenchmarkError("unreadable output: \(outcome.output)")
+        }
+        return MemorySample(
+            fullBytes: full, residentBytes: resident, leastBytes: least, firstSeconds: first, againSeconds: again)
+    }
+
     /// Ours without preloads: settings of the mallocs (`MALLOW_…`, `MALLOC_CONF`, …) stay as the user made them.
     private var baseEnvironment: [String] {
         ProcessInfo.processInfo.environment.filter { $0.key != "LD_PRELOAD" }.map { "\($0.key)=\($0.value)" }

@@ -1,7 +1,7 @@
 // The clock, the memory figures that the kernel keeps of this process, and memory that no malloc serves. Nothing here
 // calls malloc: the figures of a workload must be the workload's.
 
-#include "workloads.h"
+#include "memory.h"
 
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -59,6 +59,14 @@ void *table_make(size_t element_count, size_t element_size) {
     if (table == MAP_FAILED)
         fail("mmap failed for the workload's own table", NULL, element_count * element_size);
     return table;
+}
+
+void table_drop(void *table, size_t element_count, size_t element_size) {
+    munmap(table, element_count * element_size);
+}
+
+uint64_t resident_bytes(void) {
+    return status_bytes("VmRSS:");
 }
 
 const char *malloc_object(void) {
