@@ -36,6 +36,26 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
         return pop(page)
     }
 
+    /// A block of the nursery's. The registry's lock is held: so nothing here looks at other heaps.
+    func allocateShared(_ sizeClass: Int) -> UInt {
+        if pointee.messages.load(ordering: .relaxed) != 0 { drainMessages() }
+        var page = pages(sizeClass).pointee.current
+        if page == Page.none
+            || page.pointee.free == 0 && !page.collectRemote() && !carveHollow(of: page)
+                && !page.carve(key: pointee.linkKey)
+        {
+            if let found = findPage(sizeClass) {
+                page = found
+            } else {
+                guard let made = makePage(sizeClass) else { return 0 }
+                insert(made)
+                page = made
+            }
+            setCurrent(sizeClass, to: page)
+        }
+        return pop(page)
+    }
+
     @inline(__always)
     private func pop(_ page: Page) -> UInt {
         let block = page.pointee.free

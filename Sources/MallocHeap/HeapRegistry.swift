@@ -19,9 +19,10 @@ import Synchronization
 
 enum HeapRegistry {
     @inline(__always)
-    private static var state: UnsafeMutablePointer<ProcessState> { Process.state }
+    static var state: UnsafeMutablePointer<ProcessState> { Process.state }
 
-    private enum Phase {
+    enum Phase {
+        /// And down to `-Layout.nurseryBlocks`: less the blocks that the thread has from the nursery.
         static let fresh: CInt = 0
         static let running: CInt = 1
         static let ended: CInt = 2
@@ -37,7 +38,7 @@ enum HeapRegistry {
         Process.initializeIfNeeded()
         guard let heap = acquire() else { return Malloc.outOfMemory() }
         mallow_set_heap_slot(UnsafeMutableRawPointer(heap))
-        if mallow_thread_phase() == Phase.fresh {
+        if mallow_thread_phase() <= Phase.fresh {
             mallow_set_thread_phase(Phase.running)
             // May call calloc, which finds the heap in its slot.
             let isKnown =
@@ -75,7 +76,7 @@ enum HeapRegistry {
         return heap
     }
 
-    private static func makeHeap() -> Heap? {
+    static func makeHeap() -> Heap? {
         Process.poolLock.acquire()
         let address = Process.metadata(byteCount: HeapTables.byteCount)
         let counters =
@@ -154,8 +155,13 @@ enum HeapRegistry {
     }
 
     static func lookAfterOneOrphan() {
-        guard state.pointee.orphanCount.load(ordering: .relaxed) > 0 else { return }
+        let hasOrphan = state.pointee.orphanCount.load(ordering: .relaxed) > 0
+        guard hasOrphan || state.pointee.hasNursery.load(ordering: .relaxed) else { return }
         Process.registryLock.acquire()
+        if let nursery = state.pointee.nursery {
+            nursery.giveBackEmptyPages()
+            nursery.sweepSparsePages(at: SystemMemory.milliseconds(), limit: 16)
+        }
         if let orphan = rotateOrphans() {
             orphan.giveBackEmptyPages()
             orphan.sweepSparsePages(at: SystemMemory.milliseconds(), limit: 16)
@@ -171,6 +177,10 @@ enum HeapRegistry {
             heap.giveBackEmptyPages()
             heap.sweepAllPages()
             orphan = heap.pointee.nextOrphan
+        }
+        if let nursery = state.pointee.nursery {
+            nursery.giveBackEmptyPages()
+            nursery.sweepAllPages()
         }
         Process.registryLock.release()
     }
@@ -199,6 +209,7 @@ enum HeapRegistry {
         var candidate = state.pointee.heaps
         while let heap = candidate {
             candidate = heap.pointee.nextInRegistry
+            // The nursery is whole: whoever forks holds its lock.
             if heap.pointee.state != .owned || heap.address == Malloc.currentHeap.address { continue }
             state.pointee.ownedHeapCount &-= 1
             if heap.pointee.isBusy { heap.pointee.state = .frozen } else { pushOrphan(heap) }

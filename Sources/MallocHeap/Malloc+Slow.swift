@@ -24,6 +24,7 @@ extension Malloc {
     @inline(never)
     static func allocateSmall(_ byteCount: UInt, sizeClass: Int) -> UnsafeMutableRawPointer? {
         guard hasHeap else {
+            if let block = HeapRegistry.allocateFromNursery(byteCount) { return block }
             return HeapRegistry.withHeap { heap in
                 let block = heap.refillAndAllocate(sizeClass)
                 if block != 0, heap.pointee.counters != nil { heap.count(allocationOf: byteCount, sizeClass) }

@@ -23,6 +23,8 @@ struct ProcessState: ~Copyable {
     let initialized: Atomic<UInt32>
     /// Orphaned heaps; a hint that is read without the lock.
     let orphanCount: Atomic<UInt>
+    /// There is a nursery; a hint that is read without the lock.
+    let hasNursery: Atomic<Bool>
     /// The thread that holds both locks for a fork, or 0.
     let forkingThread: Atomic<UInt>
     /// Raised by `trim`: each heap gives back what it can at its next slow path.
@@ -53,6 +55,7 @@ struct ProcessState: ~Copyable {
     var heaps: Heap?
     var firstOrphan: Heap?
     var lastOrphan: Heap?
+    var nursery: Heap?
     var heapCount: UInt
     var ownedHeapCount: UInt
     var peakOwnedHeapCount: UInt

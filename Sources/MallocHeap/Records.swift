@@ -129,6 +129,8 @@ enum HeapState: UInt8 {
     case unused = 0
     case owned
     case orphaned
+    /// The nursery, which no thread owns: used under the registry's lock.
+    case shared
     /// Its thread was in the middle of a change when the process forked: nobody may allocate from it again.
     case frozen
 }

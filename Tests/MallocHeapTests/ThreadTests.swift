@@ -151,5 +151,42 @@ extension HeapTests {
             Malloc.trim()
             #expect(Malloc.brokenInvariant() == nil)
         }
+
+        /// More threads at once than get heaps early: their first blocks are the nursery's, on cache lines of their own;
+        /// each frees the blocks of another.
+        @Test func firstBlocksOfManyThreads() throws {
+            let threadCount = 300
+            let blockCount = 12
+            let exchange = Exchange(count: threadCount * blockCount)
+            let barrier = UnsafeMutablePointer<pthread_barrier_t>.allocate(capacity: 1)
+            defer { barrier.deallocate() }
+            pthread_barrier_init(barrier, nil, UInt32(threadCount))
+            let address = UInt(bitPattern: barrier)
+            onThreads(threadCount) { thread in
+                guard let barrier = UnsafeMutablePointer<pthread_barrier_t>(bitPattern: address) else { return }
+                for index in 0..<blockCount {
+                    let block = make(UInt(16 + (thread + index) % 3 * 700))
+                    _ = exchange.put(block, at: thread * blockCount + index)
+                }
+                pthread_barrier_wait(barrier)
+                for index in 0..<blockCount {
+                    let other = (thread + 1 + index * 7) % threadCount
+                    let block = exchange.put(0, at: other * blockCount + index)
+                    if !drop(block) { Issue.record("a block lost its contents") }
+                }
+            }
+            let found = Process.state.pointee.nursery
+            let nursery = try #require(found)
+            let state = nursery.pointee.state
+            #expect(state == .shared)
+            #expect(Malloc.brokenInvariant() == nil)
+            Malloc.trim()
+            // All blocks are free, and the nursery's pages went with them.
+            for sizeClass in 0..<SizeClasses.count {
+                let current = nursery.pages(sizeClass).pointee.current
+                #expect(current == Page.none)
+            }
+            #expect(Malloc.brokenInvariant() == nil)
+        }
     }
 }
