@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What `make test` runs after the library and the tool are built: formatting and layers, the heap and the allocators
-# under both sanitizers, the allocators in release, a client package in debug and release, one with the adapters, the
+# under the thread sanitizer, and in release under the address sanitizer, the snippets, a client package in debug and release, one with the adapters, the
 # examples, what `make install` leaves, then all tests, whose summary comes last. The packages beside the library are
 # built and run meanwhile: together they keep two cores busy, which one build or one run of tests does not.
 set -euo pipefail
@@ -24,17 +24,8 @@ trap 'kill "$packages_job" 2>/dev/null || true; rm -f "$packages_log"' EXIT
 Scripts/sanitize.sh
 passed "sanitizers"
 
-echo "the allocators' tests in release"
-log=$(mktemp)
-if ! "$swift" test -c release -Xswiftc -enable-testing --scratch-path .build/release-tests \
-    --filter 'RangeAllocatorsTests|AllocatorCoreTests|ComposableAllocatorsTests|SlabArenasTests|SegmentedBuffersTests|AllocatorTestKitTests' >"$log" 2>&1; then
-    tail -n 80 "$log" >&2
-    exit 1
-fi
-grep 'Test run with' "$log"
-rm -f "$log"
 Scripts/examples.sh snippets
-passed "the allocators in release, and the snippets"
+passed "the snippets"
 
 # What `make install` leaves works: a C++ program that never says malloc, by pkg-config.
 prefix=$(mktemp -d)

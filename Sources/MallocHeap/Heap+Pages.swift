@@ -21,6 +21,7 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
         pointee.isBusy = true
         defer { pointee.isBusy = false }
         pointee.refills &+= 1
+        pointee.sparseInARow = 0
         if pointee.refills & 15 == 0 { tick() }
         if pointee.refills & 63 == 0 { SlicePool.tickIfIdle() }
         let current = pages(sizeClass).pointee.current
@@ -251,6 +252,7 @@ extension Malloc {
         } else {
             heap.becameSparse(page)
             heap.tick()
+            heap.noteBurst()
         }
         heap.pointee.isBusy = false
         mallow_set_errno(savedErrno)

@@ -119,6 +119,8 @@ struct HeapRecord: ~Copyable {
     var quietTicks: UInt32
     /// When calls are watched anew, in milliseconds.
     var nextWatch: UInt
+    /// Pages that became sparse since blocks were last put on a list: many in a row are a burst of frees.
+    var sparseInARow: UInt
 
     // A cache line of its own: other threads write it.
     /// Pages of this heap that other threads freed blocks of, linked by `nextMessage`.
