@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # What `make test` runs after the library and the tool are built: formatting and layers, the heap and the allocators
-# under the thread sanitizer, and in release under the address sanitizer, the snippets, a client package in debug and release, one with the adapters, the
-# examples, what `make install` leaves, then all tests, whose summary comes last. The packages beside the library are
-# built and run meanwhile: together they keep two cores busy, which one build or one run of tests does not.
+# under the thread sanitizer, and in release under the address sanitizer, the snippets, a client package in debug and
+# release, one with the adapters, the examples, what `make install` leaves, then all tests, whose summary comes last. The
+# packages beside the library are built and run meanwhile: together they keep two cores busy, which one build or one run
+# of tests does not.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 swift=${SWIFT:-swift}
