@@ -251,8 +251,6 @@ extension Malloc {
             heap.giveBack(page)
         } else {
             heap.becameSparse(page)
-            heap.tick()
-            heap.noteBurst()
         }
         heap.pointee.isBusy = false
         mallow_set_errno(savedErrno)

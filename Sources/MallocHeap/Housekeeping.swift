@@ -2,7 +2,7 @@
 // all of it happens inside calls of the program, a bounded part in each.
 //
 // Frees and most allocations stay on hit paths, which do nothing of the kind. Ticks come from slow paths: each 16th
-// refill of a list, and frees that make a page sparse. A program that has become idle may have none of these. So while
+// refill of a list, and some of the frees that make a page sparse. A program that has become idle may have none of these. So while
 // something waits to be given back, calls are *watched*: the direct table leads nowhere, and each `malloc` of up to
 // 1 KiB takes the slow path, which looks at the clock. After `watchedCallLimit` of them within `watchPeriod` the program
 // is a busy one, in which slow paths are common, and the table is restored: it costs such a program some 3 µs in 10 ms.
@@ -26,7 +26,7 @@ import Synchronization
 extension UnsafeMutablePointer where Pointee == HeapRecord {
     /// How many pages one call sweeps at most: about a millisecond.
     private static var sweepLimit: Int { 64 }
-    private static var watchedCallLimit: UInt32 { 256 }
+    private static var watchedCallLimit: UInt16 { 256 }
     /// In milliseconds.
     private static var watchPeriod: UInt { 10 }
 
@@ -37,6 +37,7 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
     func tick() {
         let savedErrno = mallow_errno()
         let now = SystemMemory.milliseconds()
+        pointee.clock = now
         if now >= pointee.nextTick {
             pointee.nextTick = now &+ Process.purgeDelay
             if pointee.messages.load(ordering: .relaxed) != 0 { drainMessages() }
@@ -62,10 +63,11 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
         for index in 0..<HeapTables.directCount { directEntry(index).pointee = Page.none.address }
     }
 
-    /// A page became sparse.
-    func noteBurst() {
+    /// A page became sparse: each eighth time that is a tick.
+    func noteSparsePage() {
         pointee.sparseInARow &+= 1
-        if pointee.sparseInARow == 4, pointee.watchedCalls == 0 { watchCalls(from: SystemMemory.milliseconds()) }
+        if pointee.sparseInARow & 7 == 0 { tick() }
+        if pointee.sparseInARow == 4, pointee.watchedCalls == 0 { watchCalls(from: pointee.clock) }
     }
 
     private func endWatch() {

@@ -114,13 +114,15 @@ struct HeapRecord: ~Copyable {
     /// What it gave back of pages that it kept, in bytes.
     var purgedBytes: UInt
     /// Calls of `malloc` that still come to the slow path, so that what is due is done: see Housekeeping.swift.
-    var watchedCalls: UInt32
+    var watchedCalls: UInt16
     /// Ticks in a row at which no current page had changed.
-    var quietTicks: UInt32
+    var quietTicks: UInt16
+    /// Pages that became sparse since blocks were last put on a list: many in a row are a burst of frees.
+    var sparseInARow: UInt32
     /// When calls are watched anew, in milliseconds.
     var nextWatch: UInt
-    /// Pages that became sparse since blocks were last put on a list: many in a row are a burst of frees.
-    var sparseInARow: UInt
+    /// The time of the last tick, in milliseconds.
+    var clock: UInt
 
     // A cache line of its own: other threads write it.
     /// Pages of this heap that other threads freed blocks of, linked by `nextMessage`.

@@ -13,8 +13,8 @@
 //   H3  the sparse pages of a heap are in a list, oldest first; none of them is current, and `reserve` is 0 for them
 //
 // How a page is noticed: frees by the owner touch no list and no clock. So `used` of a page that is not current is kept
-// too small, by `reserve`, and comes to 0 when an eighth of its blocks has been freed: that free takes the slow path,
-// which puts the page among the sparse ones with the time. A page that is allocated from meanwhile leaves them. After
+// too small, by `reserve`, and comes to 0 when an eighth of its blocks has been freed, or half of them where there are
+// fewer than 64: that free takes the slow path, which puts the page among the sparse ones with the time. A page that is allocated from meanwhile leaves them. After
 // the purge delay what is left there is swept: at some calls of the slow paths, at most `sweepLimit` pages a call.
 //
 // How hollow OS pages come back: a page whose list is empty carves the blocks of its first hollow OS page anew.
@@ -48,7 +48,7 @@ extension UnsafeMutablePointer where Pointee == PageRecord {
 }
 
 extension UnsafeMutablePointer where Pointee == HeapRecord {
-    /// Has the page, which is not current and not empty, tell when an eighth of its blocks has been freed. One that has
+    /// Has the page, which is not current and not empty, tell when enough of its blocks have been freed. One that has
     /// free blocks already is sparse from now on.
     func watch(_ page: Page) {
         if page.isSparse { return }
@@ -65,20 +65,23 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
     private func keepInReserve(_ page: Page) {
         page.settle()
         let live = page.pointee.used
-        let told = live &- max(1, live / 8)
+        // With few blocks a page, a part of an eighth would be each free or each other: half of them.
+        let told = live &- (page.pointee.capacity < 64 ? (live &+ 1) / 2 : max(1, live / 8))
         page.pointee.reserve = UInt16(truncatingIfNeeded: told)
         page.pointee.used = live &- told
     }
 
-    /// An eighth of the page's blocks has been freed since it was watched.
+    /// Enough of the page's blocks have been freed since it was watched.
     func becameSparse(_ page: Page) {
         page.settle()
         addToSparse(page)
+        noteSparsePage()
     }
 
+    /// With the time of the last tick, which may be some milliseconds ago: no clock is read here.
     private func addToSparse(_ page: Page) {
         // Never 0, which stands for "not in the list".
-        page.pointee.sparseSince = UInt32(truncatingIfNeeded: SystemMemory.milliseconds()) | 1
+        page.pointee.sparseSince = UInt32(truncatingIfNeeded: pointee.clock) | 1
         page.pointee.nextSparse = nil
         page.pointee.previousSparse = pointee.lastSparse
         if let last = pointee.lastSparse { last.pointee.nextSparse = page } else { pointee.firstSparse = page }
