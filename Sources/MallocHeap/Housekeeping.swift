@@ -5,7 +5,7 @@
 // refill of a list, and some of the frees that make a page sparse. A program that has become idle may have none of these. So while
 // something waits to be given back, calls are *watched*: the direct table leads nowhere, and each `malloc` of up to
 // 1 KiB takes the slow path, which looks at the clock. After `watchedCallLimit` of them within `watchPeriod` the program
-// is a busy one, in which slow paths are common, and the table is restored: it costs such a program some 3 µs in 10 ms.
+// is a busy one, in which slow paths are common, and the table is restored: it costs such a program that many slow calls in 10 ms.
 //
 // A burst of frees ends anywhere in that period, and may be the last slow path for long: so calls are also watched from
 // the fourth page on that becomes sparse with no refill between.
