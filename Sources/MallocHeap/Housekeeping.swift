@@ -2,10 +2,11 @@
 // all of it happens inside calls of the program, a bounded part in each.
 //
 // Frees and most allocations stay on hit paths, which do nothing of the kind. Ticks come from slow paths: each 16th
-// refill of a list, and some of the frees that make a page sparse. A program that has become idle may have none of these. So while
-// something waits to be given back, calls are *watched*: the direct table leads nowhere, and each `malloc` of up to
-// 1 KiB takes the slow path, which looks at the clock. After `watchedCallLimit` of them within `watchPeriod` the program
-// is a busy one, in which slow paths are common, and the table is restored: it costs such a program that many slow calls in 10 ms.
+// refill of a list, and some of the frees that make a page sparse. A program that has become idle may have none of
+// these. So while something waits to be given back, calls are *watched*: the direct table leads nowhere, and each
+// `malloc` of up to 1 KiB takes the slow path, which looks at the clock. After `watchedCallLimit` of them within
+// `watchPeriod` the program is a busy one, in which slow paths are common, and the table is restored: it costs such a
+// program that many slow calls in 10 ms.
 //
 // A burst of frees ends anywhere in that period, and may be the last slow path for long: so calls are also watched from
 // the fourth page on that becomes sparse with no refill between.
@@ -31,8 +32,8 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
     private static var watchPeriod: UInt { 10 }
 
     /// What is due: the sparse pages that have been so for the purge delay, and once in that time a look at what other
-    /// threads freed, at current pages that nobody uses, at an orphaned heap and at the pool. `isBusy` is set. Preserves
-    /// `errno`.
+    /// threads freed, at current pages that nobody uses, at an orphaned heap and at the pool. `isBusy` is set.
+    /// Preserves `errno`.
     @inline(never)
     func tick() {
         let savedErrno = mallow_errno()

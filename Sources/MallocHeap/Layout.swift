@@ -44,7 +44,8 @@ enum Layout {
     /// How many pages of a class are looked at for a free block before the class gets another.
     static let searchLimit = 16
     static let largestAlignment: UInt = 1 << 30
-    /// So many threads at once get heaps of their own at their first block; more of them at their ninth: see Nursery.swift.
+    /// So many threads at once get heaps of their own at their first block; more of them at their ninth: see
+    /// Nursery.swift.
     static let earlyHeapCount: UInt = 128
     static let nurseryBlocks: CInt = 8
 

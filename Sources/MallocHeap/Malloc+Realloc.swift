@@ -138,7 +138,8 @@ extension Malloc {
         return allocateLarge(byteCount, alignment: alignment, isZeroed: false)
     }
 
-    /// How long what is free keeps its memory before the kernel gets it back. Call it before the program starts threads.
+    /// How long what is free keeps its memory before the kernel gets it back. Call it before the program starts
+    /// threads.
     ///
     /// - Parameter milliseconds: 50 unless set; 0 gives back at the next slow call. Above 2^30, about twelve days, it
     ///   counts as that.

@@ -1,6 +1,6 @@
-// The first blocks of a thread, where threads are many. A heap and a page for each thread that holds a block or two would
-// be 6 KiB a thread: 60 MB for ten thousand. So beyond `earlyHeapCount` threads at once, a thread's first blocks come
-// from one heap that all of them share, the nursery; at its ninth it gets a heap of its own.
+// The first blocks of a thread, where threads are many. A heap and a page for each thread that holds a block or two
+// would be 6 KiB a thread: 60 MB for ten thousand. So beyond `earlyHeapCount` threads at once, a thread's first blocks
+// come from one heap that all of them share, the nursery; at its ninth it gets a heap of its own.
 //
 // Blocks of the nursery are whole cache lines, since neighbours are different threads'. They are freed by message, as
 // blocks of any heap that is not the thread's.

@@ -14,8 +14,9 @@
 //
 // How a page is noticed: frees by the owner touch no list and no clock. So `used` of a page that is not current is kept
 // too small, by `reserve`, and comes to 0 when an eighth of its blocks has been freed, or half of them where there are
-// fewer than 64: that free takes the slow path, which puts the page among the sparse ones with the time. A page that is allocated from meanwhile leaves them. After
-// the purge delay what is left there is swept: at some calls of the slow paths, at most `sweepLimit` pages a call.
+// fewer than 64: that free takes the slow path, which puts the page among the sparse ones with the time. A page that is
+// allocated from meanwhile leaves them. After the purge delay what is left there is swept: at some calls of the slow
+// paths, at most `sweepLimit` pages a call.
 //
 // How hollow OS pages come back: a page whose list is empty carves the blocks of its first hollow OS page anew.
 //

@@ -152,8 +152,8 @@ extension HeapTests {
             #expect(Malloc.brokenInvariant() == nil)
         }
 
-        /// More threads at once than get heaps early: their first blocks are the nursery's, on cache lines of their own;
-        /// each frees the blocks of another.
+        /// More threads at once than get heaps early: their first blocks are the nursery's, on cache lines of their
+        /// own; each frees the blocks of another.
         @Test func firstBlocksOfManyThreads() throws {
             let threadCount = 300
             let blockCount = 12
