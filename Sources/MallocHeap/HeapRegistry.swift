@@ -70,10 +70,16 @@ enum HeapRegistry {
         guard let heap else { return nil }
         heap.pointee.state = .owned
         state.pointee.ownedHeapCount &+= 1
+        noteCrowd()
         if state.pointee.ownedHeapCount > state.pointee.peakOwnedHeapCount {
             state.pointee.peakOwnedHeapCount = state.pointee.ownedHeapCount
         }
         return heap
+    }
+
+    private static func noteCrowd() {
+        state.pointee.isCrowded.store(
+            state.pointee.ownedHeapCount >= Layout.earlyHeapCount, ordering: .relaxed)
     }
 
     static func makeHeap() -> Heap? {
@@ -103,6 +109,7 @@ enum HeapRegistry {
         mallow_set_heap_slot(mallow_no_heap())
         Process.registryLock.acquire()
         state.pointee.ownedHeapCount &-= 1
+        noteCrowd()
         pushOrphan(heap)
         Process.registryLock.release()
         mallow_set_errno(savedErrno)
@@ -212,6 +219,7 @@ enum HeapRegistry {
             // The nursery is whole: whoever forks holds its lock.
             if heap.pointee.state != .owned || heap.address == Malloc.currentHeap.address { continue }
             state.pointee.ownedHeapCount &-= 1
+            noteCrowd()
             if heap.pointee.isBusy { heap.pointee.state = .frozen } else { pushOrphan(heap) }
         }
     }

@@ -18,7 +18,7 @@ extension HeapRegistry {
     static func allocateFromNursery(_ byteCount: UInt) -> UnsafeMutableRawPointer? {
         let phase = mallow_thread_phase()
         guard phase <= Phase.fresh, phase > -Layout.nurseryBlocks,
-            state.pointee.ownedHeapCount >= Layout.earlyHeapCount,
+            state.pointee.isCrowded.load(ordering: .relaxed),
             state.pointee.orphanCount.load(ordering: .relaxed) == 0
         else { return nil }
         let rounded = Layout.roundedUp(max(byteCount, 1), toMultipleOf: cacheLine)

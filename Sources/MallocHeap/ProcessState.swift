@@ -23,8 +23,9 @@ struct ProcessState: ~Copyable {
     let initialized: Atomic<UInt32>
     /// Orphaned heaps; a hint that is read without the lock.
     let orphanCount: Atomic<UInt>
-    /// There is a nursery; a hint that is read without the lock.
+    /// There is a nursery, and there are threads enough for it; hints that are read without the lock.
     let hasNursery: Atomic<Bool>
+    let isCrowded: Atomic<Bool>
     /// The thread that holds both locks for a fork, or 0.
     let forkingThread: Atomic<UInt>
     /// Raised by `trim`: each heap gives back what it can at its next slow path.

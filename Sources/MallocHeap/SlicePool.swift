@@ -29,8 +29,12 @@ enum SlicePool {
     @inline(__always)
     static var state: UnsafeMutablePointer<PoolState> { Process.poolPointer }
 
-    /// Free memory waits to be given back. A hint, read without the lock.
-    static var holdsFreeMemory: Bool { state.pointee.dirtySlices > 0 || state.pointee.cachedMappingCount > 0 }
+    /// Free memory waits to be given back, or somebody is in the pool, who may leave some. Takes the lock, if it is open.
+    static var holdsFreeMemory: Bool {
+        guard Process.poolLock.tryAcquire() else { return true }
+        defer { Process.poolLock.release() }
+        return state.pointee.dirtySlices > 0 || state.pointee.cachedMappingCount > 0
+    }
 
     /// Takes a run. Nil when the kernel has no more memory. Takes the lock.
     static func take(sliceCount: Int, alignmentInSlices: Int = 1) -> Run? {
