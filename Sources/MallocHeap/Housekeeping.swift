@@ -25,7 +25,7 @@ import Synchronization
 #endif
 
 extension UnsafeMutablePointer where Pointee == HeapRecord {
-    /// How many pages one call sweeps at most: about a millisecond.
+    /// How many pages one call sweeps at most.
     private static var sweepLimit: Int { 64 }
     private static var watchedCallLimit: UInt16 { 256 }
     /// In milliseconds.

@@ -20,7 +20,7 @@
 //
 // How hollow OS pages come back: a page whose list is empty carves the blocks of its first hollow OS page anew.
 //
-// Cost: a free that makes a page sparse takes some 30 ns more, once until it is swept or used again; a sweep walks the
+// Cost: a free that makes a page sparse takes a slow path, once until the page is swept or used again; a sweep walks the
 // page's free list twice and calls the kernel once for each run of OS pages. `malloc` and `free` are as they were.
 //
 // Thread-safety: the owner of a heap only, or who holds an orphaned heap.
