@@ -68,6 +68,8 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
     }
 
     private func receive(_ page: Page) {
+        // Its message bit is still set (I4).
+        if page == pointee.avoided { return page.sendToOwner() }
         page.mergeRemote(keeping: 0, key: pointee.linkKey)
         if page.pointee.isCurrent { return }
         if page.pointee.used &+ UInt32(page.pointee.reserve) == 0 { giveBack(page) } else { watch(page) }
@@ -82,6 +84,7 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
         if epoch != pointee.trimEpoch {
             pointee.trimEpoch = epoch
             giveBackEmptyPages()
+            sweepAllPages()
             return
         }
         pointee.searches &+= 1
@@ -95,7 +98,7 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
     /// but for what messages tell. O(classes), and pages given back.
     func giveBackEmptyPages() {
         drainMessages()
-        for sizeClass in 0..<SizeClasses.count {
+        for sizeClass in 0..<SizeClasses.count where !isAvoided(sizeClass) {
             let page = pages(sizeClass).pointee.current
             if page != Page.none, page.pointee.used == 1 { giveBackCurrent(page) }
         }

@@ -21,6 +21,7 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
         pointee.isBusy = true
         defer { pointee.isBusy = false }
         pointee.refills &+= 1
+        noteActivity()
         pointee.sparseInARow = 0
         if pointee.refills & 15 == 0 { tick() }
         if pointee.refills & 63 == 0 { SlicePool.tickIfIdle() }
@@ -235,25 +236,29 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
         storeWord(block, page.pointee.free ^ pointee.linkKey)
         page.pointee.free = block
         page.pointee.used &-= 1
-        if page.pointee.used == 0 { Malloc.pageBecameEmpty(page) }
+        if page.pointee.used == 0 { becameEmpty(page) }
+    }
+
+    /// The last live block of a page that is not its class's current one was freed, or enough blocks of a page that is
+    /// watched. Preserves `errno`.
+    func becameEmpty(_ page: Page) {
+        let savedErrno = mallow_errno()
+        pointee.isBusy = true
+        noteActivity()
+        if page.pointee.reserve == 0 { giveBack(page) } else { becameSparse(page) }
+        pointee.isBusy = false
+        mallow_set_errno(savedErrno)
     }
 }
 
 extension Malloc {
-    /// The last live block of a page that is not its class's current one was freed, or enough blocks of a page that is
-    /// watched.
+    /// What `deallocate` leaves out when a page's `used` has come to 0. Others leave the page alone until then, since it
+    /// is the one that was freed on last.
     @inline(never)
     static func pageBecameEmpty(_ page: Page) {
-        let savedErrno = mallow_errno()
-        let heap = currentHeap
-        heap.pointee.isBusy = true
-        if page.pointee.reserve == 0 {
-            heap.giveBack(page)
-        } else {
-            heap.becameSparse(page)
-        }
-        heap.pointee.isBusy = false
-        mallow_set_errno(savedErrno)
+        HeapRegistry.enterHeap().becameEmpty(page)
+        leave()
+        Purger.startIfWanted()
     }
 }
 

@@ -36,28 +36,44 @@ enum HeapRegistry {
     static func withHeap(_ body: (Heap) -> UInt) -> UnsafeMutableRawPointer? {
         let savedErrno = mallow_errno()
         Process.initializeIfNeeded()
-        guard let heap = acquire() else { return Malloc.outOfMemory() }
-        mallow_set_heap_slot(UnsafeMutableRawPointer(heap))
-        if mallow_thread_phase() <= Phase.fresh {
-            mallow_set_thread_phase(Phase.running)
-            // May call calloc, which finds the heap in its slot.
-            let isKnown =
-                state.pointee.hasThreadKey
-                && pthread_setspecific(state.pointee.threadKey, UnsafeMutableRawPointer(heap)) == 0
-            // Nobody would tell us of the thread's end.
-            if !isKnown { mallow_set_thread_phase(Phase.ended) }
+        if mallow_thread_phase() != Phase.running {
+            guard let heap = acquire() else { return Malloc.outOfMemory() }
+            if mallow_thread_phase() <= Phase.fresh {
+                mallow_set_thread_phase(Phase.running)
+                // May call calloc, which finds the heap in its slot.
+                let isKnown =
+                    state.pointee.hasThreadKey
+                    && pthread_setspecific(state.pointee.threadKey, UnsafeMutableRawPointer(heap)) == 0
+                // Nobody would tell us of the thread's end.
+                if !isKnown { mallow_set_thread_phase(Phase.ended) }
+            }
         }
         mallow_set_errno(savedErrno)
-        let result = body(heap)
-        if mallow_thread_phase() == Phase.ended { abandon(heap) }
+        let result = body(enterHeap())
+        Malloc.leave()
+        if mallow_thread_phase() == Phase.ended { abandon() }
         return result == 0 ? Malloc.outOfMemory() : rawPointer(result)
+    }
+
+    /// `Malloc.enter()` for a thread that has a heap, which may be parked: then it waits until it is not. Preserves
+    /// `errno`.
+    static func enterHeap() -> Heap {
+        while true {
+            let heap = Malloc.enter()
+            if heap.isHeap { return heap }
+            Malloc.leave()
+            state.pointee.isAwaited.store(true, ordering: .relaxed)
+            Process.registryLock.acquire()
+            Process.registryLock.release()
+        }
     }
 
     /// The destructor of our thread key. Destructors of other keys may run later: what they allocate is borrowed.
     static func threadEnds() {
-        guard Malloc.hasHeap else { return }
+        // It has a heap then, which may be parked.
+        guard mallow_thread_phase() == Phase.running else { return }
         mallow_set_thread_phase(Phase.ended)
-        abandon(Malloc.currentHeap)
+        abandon()
     }
 
     // MARK: - Coming and going
@@ -69,6 +85,9 @@ enum HeapRegistry {
         if heap == nil { heap = makeHeap() }
         guard let heap else { return nil }
         heap.pointee.state = .owned
+        heap.pointee.thread = Malloc.thisThread
+        // With the lock held: only what is in its thread's slot may be parked.
+        Malloc.thisThread.pointee.heap.store(heap.address, ordering: .relaxed)
         state.pointee.ownedHeapCount &+= 1
         noteCrowd()
         if state.pointee.ownedHeapCount > state.pointee.peakOwnedHeapCount {
@@ -100,18 +119,22 @@ enum HeapRegistry {
         return heap
     }
 
-    /// Leaves a heap to whoever comes next.
-    private static func abandon(_ heap: Heap) {
+    /// Leaves the thread's heap to whoever comes next.
+    private static func abandon() {
         let savedErrno = mallow_errno()
+        let heap = enterHeap()
         heap.pointee.isBusy = true
         heap.giveBackEmptyPages()
         heap.pointee.isBusy = false
-        mallow_set_heap_slot(mallow_no_heap())
+        // Nobody parks it meanwhile: the thread is in its heap until that is no longer in its slot.
         Process.registryLock.acquire()
+        Malloc.thisThread.pointee.heap.store(Malloc.noHeapAddress, ordering: .relaxed)
+        heap.pointee.thread = nil
         state.pointee.ownedHeapCount &-= 1
         noteCrowd()
         pushOrphan(heap)
         Process.registryLock.release()
+        Malloc.leave()
         mallow_set_errno(savedErrno)
     }
 
@@ -166,14 +189,37 @@ enum HeapRegistry {
         guard hasOrphan || state.pointee.hasNursery.load(ordering: .relaxed) else { return }
         Process.registryLock.acquire()
         if let nursery = state.pointee.nursery {
+            nursery.pointee.clock = SystemMemory.milliseconds()
             nursery.giveBackEmptyPages()
-            nursery.sweepSparsePages(at: SystemMemory.milliseconds(), limit: 16)
+            nursery.sweepSparsePages(at: nursery.pointee.clock, limit: 16)
         }
         if let orphan = rotateOrphans() {
+            orphan.pointee.clock = SystemMemory.milliseconds()
             orphan.giveBackEmptyPages()
-            orphan.sweepSparsePages(at: SystemMemory.milliseconds(), limit: 16)
+            orphan.sweepSparsePages(at: orphan.pointee.clock, limit: 16)
         }
         Process.registryLock.release()
+    }
+
+    /// What is due in all heaps that no thread owns. False if something is left that will be.
+    static func lookAfterOrphans(at now: UInt) -> Bool {
+        Process.registryLock.acquire()
+        defer { Process.registryLock.release() }
+        var isClean = true
+        var candidate = state.pointee.firstOrphan
+        while let heap = candidate {
+            candidate = heap.pointee.nextOrphan
+            if !lookAfter(heap, at: now) { isClean = false }
+        }
+        if let nursery = state.pointee.nursery, !lookAfter(nursery, at: now) { isClean = false }
+        return isClean
+    }
+
+    private static func lookAfter(_ heap: Heap, at now: UInt) -> Bool {
+        heap.pointee.clock = now
+        if heap.pointee.messages.load(ordering: .relaxed) != 0 { heap.giveBackEmptyPages() }
+        heap.sweepSparsePages(at: now, limit: .max)
+        return heap.pointee.firstSparse == nil
     }
 
     /// Gives back what is free in all orphaned heaps.
@@ -211,6 +257,7 @@ enum HeapRegistry {
     /// In the child: the other threads are gone. Their heaps become orphans, but for those in the middle of a change.
     static func childAfterFork() {
         state.pointee.forkingThread.store(0, ordering: .relaxed)
+        Purger.childAfterFork()
         Process.poolLock.reset()
         Process.registryLock.reset()
         var candidate = state.pointee.heaps
@@ -219,6 +266,7 @@ enum HeapRegistry {
             // The nursery is whole: whoever forks holds its lock.
             if heap.pointee.state != .owned || heap.address == Malloc.currentHeap.address { continue }
             state.pointee.ownedHeapCount &-= 1
+            heap.pointee.thread = nil
             noteCrowd()
             if heap.pointee.isBusy { heap.pointee.state = .frozen } else { pushOrphan(heap) }
         }

@@ -11,7 +11,8 @@
 // A burst of frees ends anywhere in that period, and may be the last slow path for long: so calls are also watched from
 // the fourth page on that becomes sparse with no refill between.
 //
-// What is left out: a program that does nothing but hit paths, more than 256 times in 10 ms, or no call at all.
+// What is left out: a program that does nothing but hit paths, more than 256 times in 10 ms, or no call at all. The
+// background purger, where it is on, sees to these, and calls are not watched then.
 //
 // Thread-safety: the owner of a heap only, but for what is said of orphaned heaps.
 
@@ -47,9 +48,23 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
             SlicePool.tickIfIdle()
         }
         sweepSparsePages(at: now, limit: Self.sweepLimit)
-        if pointee.watchedCalls == 0, now >= pointee.nextWatch, isWaiting { watchCalls(from: now) }
+        if pointee.watchedCalls == 0, now >= pointee.nextWatch, !Purger.isOn, isWaiting { watchCalls(from: now) }
         mallow_set_errno(savedErrno)
     }
+
+    /// What `tick` does of this heap's own, by another thread while the heap is parked.
+    func tickParked(at now: UInt) {
+        pointee.clock = now
+        if now >= pointee.nextTick {
+            pointee.nextTick = now &+ Process.purgeDelay
+            if pointee.messages.load(ordering: .relaxed) != 0 { drainMessages() }
+            sweepIdleCurrentPages()
+        }
+        sweepSparsePages(at: now, limit: .max)
+    }
+
+    /// Nothing is left to be given back, as far as can be told, until the owner comes to a slow path again.
+    var isSettled: Bool { pointee.firstSparse == nil && pointee.quietTicks >= 3 }
 
     /// Something of this heap's, or the pool's, is to be given back later.
     private var isWaiting: Bool {
@@ -68,7 +83,7 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
     func noteSparsePage() {
         pointee.sparseInARow &+= 1
         if pointee.sparseInARow & 7 == 0 { tick() }
-        if pointee.sparseInARow == 4, pointee.watchedCalls == 0 { watchCalls(from: pointee.clock) }
+        if pointee.sparseInARow == 4, pointee.watchedCalls == 0, !Purger.isOn { watchCalls(from: pointee.clock) }
     }
 
     private func endWatch() {
@@ -98,9 +113,9 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
 
     /// Current pages are no sparse ones. Those that are as they were a tick ago are swept where they are; what holds no
     /// block is given back.
-    private func sweepIdleCurrentPages() {
+    func sweepIdleCurrentPages() {
         var isQuiet = true
-        for sizeClass in 0..<SizeClasses.count {
+        for sizeClass in 0..<SizeClasses.count where !isAvoided(sizeClass) {
             let page = pages(sizeClass).pointee.current
             guard page != Page.none else { continue }
             let state = page.pointee.free ^ UInt(page.pointee.used)

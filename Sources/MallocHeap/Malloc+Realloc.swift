@@ -148,20 +148,25 @@ extension Malloc {
         Process.state.pointee.purgeDelay = min(milliseconds, Layout.largestPurgeDelayInMilliseconds)
     }
 
-    /// Gives back to the kernel all that is free, now: in this thread's heap, in those of ended threads, and in the
-    /// pool. Other threads' heaps follow at their next slow path. Returns whether anything went.
+    /// Gives back to the kernel all that is free, now: in all threads' heaps, in those of ended threads, and in the
+    /// pool. Other threads are not stopped: one that needs its heap while it is looked after waits some microseconds,
+    /// and where one is in the middle of a slow path its heap follows at the next. Returns whether anything went.
+    ///
+    /// - Complexity: O(pages) and the free blocks on them, and a call of the kernel for each thread.
     @discardableResult
     public static func trim() -> Bool {
         let savedErrno = mallow_errno()
         Process.initializeIfNeeded()
         Process.state.pointee.trimEpoch.wrappingAdd(1, ordering: .relaxed)
-        if hasHeap {
-            let heap = currentHeap
+        let heap = enter()
+        if heap.isHeap {
             heap.pointee.isBusy = true
             heap.giveBackEmptyPages()
             heap.sweepAllPages()
             heap.pointee.isBusy = false
         }
+        leave()
+        HeapRegistry.trimOthers()
         HeapRegistry.trimOrphans()
         let released = SlicePool.trim()
         mallow_set_errno(savedErrno)

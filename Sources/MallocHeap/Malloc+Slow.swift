@@ -1,5 +1,5 @@
 // What the hit paths leave out: no heap yet, no free block on the current page, larger blocks, blocks of other threads,
-// and telling misuse apart.
+// and telling misuse apart. Each of these enters the thread's heap itself, and leaves it: see ThisThread.swift.
 
 import CMallowShims
 import Synchronization
@@ -11,19 +11,23 @@ extension Malloc {
     static func allocateSlow(_ byteCount: UInt) -> UnsafeMutableRawPointer? {
         if byteCount > Layout.smallLimit { return allocateLarge(byteCount, alignment: 1, isZeroed: false) }
         let sizeClass = SizeClasses.sizeClass(for: byteCount)
-        let heap = currentHeap
+        let heap = enterHitPath(byteCount)
         let page = heap.pages(sizeClass).pointee.current
         let block = page.pointee.free
         if block == 0 || heap.pointee.counters != nil || heap.pointee.watchedCalls > 0 {
             return allocateSmall(byteCount, sizeClass: sizeClass)
         }
-        return heap.take(block, of: page)
+        let result = heap.take(block, of: page)
+        leaveHitPath()
+        return result
     }
 
     /// A block of a class, from the thread's heap, which it gets if it has none; counted if need be.
     @inline(never)
     static func allocateSmall(_ byteCount: UInt, sizeClass: Int) -> UnsafeMutableRawPointer? {
-        guard hasHeap else {
+        let heap = enter()
+        guard heap.isHeap else {
+            leave()
             if let block = HeapRegistry.allocateFromNursery(byteCount) { return block }
             return HeapRegistry.withHeap { heap in
                 let block = heap.refillAndAllocate(sizeClass)
@@ -31,7 +35,7 @@ extension Malloc {
                 return block
             }
         }
-        let heap = currentHeap
+        defer { leave() }
         if heap.pointee.watchedCalls > 0 { heap.noteWatchedCall() }
         let page = heap.pages(sizeClass).pointee.current
         if heap.pointee.counters == nil {
@@ -54,7 +58,8 @@ extension Malloc {
         if byteCount > Layout.smallLimit || alignment > Layout.smallLimit { return nil }
         let rounded = Layout.roundedUp(max(byteCount, 1), toMultipleOf: alignment)
         if rounded > Layout.smallLimit { return nil }
-        let heap = currentHeap
+        let heap = enterHitPath(rounded)
+        defer { leaveHitPath() }
         let page: Page
         if rounded <= Layout.directLimit {
             page = Page(at: heap.directEntry((rounded &+ 7) &>> 3).pointee)
@@ -73,7 +78,9 @@ extension Malloc {
         if byteCount > UInt(Int.max) { return outOfMemory() }
         Process.initializeIfNeeded()
         let savedErrno = mallow_errno()
-        if hasHeap, currentHeap.pointee.watchedCalls > 0 { currentHeap.noteWatchedCall() }
+        let heap = enter()
+        if heap.isHeap, heap.pointee.watchedCalls > 0 { heap.noteWatchedCall() }
+        leave()
         var result: Run?
         if byteCount <= Layout.runLimit, alignment <= Layout.runLimit / 2 {
             let slices = Int(bitPattern: Layout.roundedUp(max(byteCount, 1), toMultipleOf: 1 << 16) >> 16)
@@ -112,9 +119,12 @@ extension Malloc {
         let page = checkedPage(of: address, caller: "free")
         if page.pointee.kind != PageKind.small { return deallocateLarge(page) }
         if LinkTag.isOn(block: address), isFreeLink(page, address) { Misuse.doubleFree("free", address) }
-        if hasHeap, page.pointee.owner.load(ordering: .relaxed) & ~Ownership.mask == currentHeap.address {
-            return currentHeap.deallocateOwn(page, address)
+        let heap = enter()
+        if page.pointee.owner.load(ordering: .relaxed) & ~Ownership.mask == heap.address {
+            heap.deallocateOwn(page, address)
+            return leave()
         }
+        leave()
         deallocateRemote(page, address)
     }
 
@@ -135,6 +145,7 @@ extension Malloc {
         if Process.state.pointee.isCounting { Counting.freed(page.pointee.blockByteCount) }
         let savedErrno = mallow_errno()
         if page.pointee.kind == PageKind.run { SlicePool.give(page: page) } else { Mappings.give(page) }
+        Purger.startIfWanted()
         mallow_set_errno(savedErrno)
     }
 
@@ -199,8 +210,9 @@ extension Malloc {
     /// Hands a block to the heap that owns its page: one atomic exchange, and for the first block since the owner
     /// looked one more, to tell it.
     private static func deallocateRemote(_ page: Page, _ address: UInt) {
-        if hasHeap {
-            currentHeap.pointee.remoteFrees &+= 1
+        let heap = currentHeap
+        if heap.isHeap {
+            heap.pointee.remoteFrees &+= 1
         } else {
             Process.state.pointee.heaplessFrees.wrappingAdd(1, ordering: .relaxed)
         }

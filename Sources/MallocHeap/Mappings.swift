@@ -60,6 +60,7 @@ enum Mappings {
         state.pointee.cachedMappingCount &+= 1
         state.pointee.cachedMappingBytes &+= byteCount
         SlicePool.armTick()
+        Purger.wake()
         if byteCount > Layout.mappingCacheByteLimit { drop(page) }
         SlicePool.tickLocked()
     }

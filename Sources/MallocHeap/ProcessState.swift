@@ -26,8 +26,12 @@ struct ProcessState: ~Copyable {
     /// There is a nursery, and there are threads enough for it; hints that are read without the lock.
     let hasNursery: Atomic<Bool>
     let isCrowded: Atomic<Bool>
+    /// See Purger.swift.
+    let purger: Atomic<UInt32>
     /// The thread that holds both locks for a fork, or 0.
     let forkingThread: Atomic<UInt>
+    /// A thread waits for its heap, which is parked.
+    let isAwaited: Atomic<Bool>
     /// Raised by `trim`: each heap gives back what it can at its next slow path.
     let trimEpoch: Atomic<UInt>
 

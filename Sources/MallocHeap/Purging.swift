@@ -99,6 +99,13 @@ extension SlicePool {
         unmapEmptySegments(keeping: 0)
     }
 
+    /// A tick, if one is due. Takes the lock.
+    static func tickNow() {
+        Process.poolLock.acquire()
+        tickLocked()
+        Process.poolLock.release()
+    }
+
     /// For slow paths that do not come into the pool: a tick, if one is due and nobody else is in the pool.
     static func tickIfIdle() {
         guard Process.poolLock.tryAcquire() else { return }

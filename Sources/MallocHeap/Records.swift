@@ -98,6 +98,11 @@ struct HeapRecord: ~Copyable {
     var nextInRegistry: Heap?
     var nextOrphan: Heap?
     var state: HeapState
+    /// Whose it is, while it is owned.
+    var thread: ThisThread?
+    /// Another thread works on it: see Parking.swift. Then one page may still be in the owner's hands.
+    var isParked: Bool
+    var avoided: Page?
     /// Set while the owner changes lists. A child of `fork` adopts only heaps of other threads that were not busy.
     var isBusy: Bool
     var trimEpoch: UInt
@@ -123,6 +128,9 @@ struct HeapRecord: ~Copyable {
     var nextWatch: UInt
     /// The time of the last tick, in milliseconds.
     var clock: UInt
+    /// Raised by the owner's slow paths, and what it was when the purger last found nothing to do here.
+    let activity: Atomic<UInt>
+    var settledActivity: UInt
 
     // A cache line of its own: other threads write it.
     /// Pages of this heap that other threads freed blocks of, linked by `nextMessage`.

@@ -133,7 +133,10 @@ enum SlicePool {
         segment.pointee.freeCount &+= UInt32(truncatingIfNeeded: count)
         segment.pointee.longestRun = segment.pointee.freeCount
         if isDirty {
-            if state.pointee.dirtySlices == 0 { armTick() }
+            if state.pointee.dirtySlices == 0 {
+                armTick()
+                Purger.wake()
+            }
             segment.pointee.recentlyFreed.set(first, count: count, to: true)
             state.pointee.dirtySlices &+= UInt(bitPattern: count)
         }

@@ -107,7 +107,11 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
     /// Sweeps pages that have been sparse for the purge delay: `limit` of them.
     func sweepSparsePages(at now: UInt, limit: Int) {
         var left = limit
-        while left > 0, let page = pointee.firstSparse {
+        var candidate = pointee.firstSparse
+        while left > 0, let page = candidate {
+            candidate = page.pointee.nextSparse
+            if page == pointee.avoided { continue }
+            if isAwaited { return }
             let age = UInt32(truncatingIfNeeded: now) &- page.pointee.sparseSince
             // The mark may lie one millisecond ahead, as it is never 0.
             if UInt(age) < Process.purgeDelay || age == .max { return }
@@ -126,11 +130,14 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
             // The current page last: it stays in the ring, as a page that becomes empty does not.
             while page != first {
                 let next = page.pointee.next.unsafelyUnwrapped
-                forgetSparse(page)
-                if sweep(page) { keepInReserve(page) }
+                if page != pointee.avoided {
+                    if isAwaited { return }
+                    forgetSparse(page)
+                    if sweep(page) { keepInReserve(page) }
+                }
                 page = next
             }
-            _ = sweep(first)
+            if first != pointee.avoided { _ = sweep(first) }
         }
     }
 

@@ -34,6 +34,7 @@ enum Settings {
     private static let statistics: StaticString = "MALLOW_STATS="
     private static let signal: StaticString = "MALLOW_STATS_SIGNAL="
     private static let purgeDelay: StaticString = "MALLOW_PURGE_DELAY="
+    private static let background: StaticString = "MALLOW_BACKGROUND="
 
     static func read(_ environment: Environment?) {
         guard let environment else { return }
@@ -48,6 +49,8 @@ enum Settings {
                 signalName = entry + signal.utf8CodeUnitCount
             } else if hasPrefix(entry, purgeDelay) {
                 setPurgeDelay(entry + purgeDelay.utf8CodeUnitCount)
+            } else if hasPrefix(entry, background) {
+                setBackground(entry + background.utf8CodeUnitCount)
             } else if !hasPrefix(entry, "MALLOW_LIBRARY=") && !hasPrefix(entry, "MALLOW_TOOL=") {
                 complain("unknown setting ", entry, upToEqualsSign: true)
             }
@@ -63,6 +66,22 @@ enum Settings {
             return
         }
         Malloc.setPurgeDelay(milliseconds: milliseconds)
+    }
+
+    private static func setBackground(_ text: UnsafeMutablePointer<CChar>) {
+        if text[0] == 0 { return }
+        guard let isOn = truth(text) else {
+            complain("MALLOW_BACKGROUND must be 1 or 0: ", text, upToEqualsSign: false)
+            return
+        }
+        Malloc.setBackgroundPurging(isOn)
+    }
+
+    /// Yes or no, in the words that people use for them.
+    private static func truth(_ text: UnsafeMutablePointer<CChar>) -> Bool? {
+        if equals(text, "1") || equals(text, "yes") || equals(text, "on") || equals(text, "true") { return true }
+        if equals(text, "0") || equals(text, "no") || equals(text, "off") || equals(text, "false") { return false }
+        return nil
     }
 
     /// A decimal number of at most ten digits and 2^30.
@@ -85,9 +104,7 @@ enum Settings {
     }
 
     private static func setDestination(_ path: UnsafeMutablePointer<CChar>) {
-        if path[0] == 0 || equals(path, "0") || equals(path, "no") || equals(path, "off") || equals(path, "false") {
-            return
-        }
+        if path[0] == 0 || truth(path) == false { return }
         guard strlen(path) < Int(MALLOW_REPORT_PATH_BYTES) else {
             complain("too long a path in MALLOW_STATS", nil, upToEqualsSign: false)
             return
@@ -146,7 +163,7 @@ enum Settings {
 
     static func report() {
         let path = destination
-        if path[0] == 0 || equals(path, "1") || equals(path, "yes") || equals(path, "on") || equals(path, "true") {
+        if path[0] == 0 || truth(path) == true {
             return Report.write(to: 2, asJSON: false)
         }
         // No larger than the compiler puts on the stack: see `Report.withScratchMemory`.

@@ -119,6 +119,17 @@ public enum SystemMemory {
         #endif
     }
 
+    /// After it, every thread of the process has done what came before it in its program, and sees what came before this
+    /// call: a fence in all of them. False where the kernel has no such call, or forbids it.
+    public static func fenceAllThreads() -> Bool {
+        if injectedFailure(.fence) { return false }
+        #if os(Linux)
+            return mallow_fence_all_threads() == 0
+        #else
+            return false
+        #endif
+    }
+
     /// Milliseconds of a clock that never goes back, as coarse as the kernel's tick: cheap enough for a slow path.
     public static func milliseconds() -> UInt {
         var time = timespec()
@@ -161,7 +172,7 @@ public enum SystemMemory {
 
 /// The calls that can be made to fail.
 public enum Call: Int, Sendable {
-    case map, unmap, discard, remap, protect, adviseHugePages
+    case map, unmap, discard, remap, protect, adviseHugePages, fence
     // Those of SystemFile.
     case openFile, fileStatus, lockFile, readFile, writeFile, truncateFile, allocateFile, punchHole, mapFile
     case synchronizeFile, synchronizeFolder

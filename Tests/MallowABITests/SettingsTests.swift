@@ -156,7 +156,7 @@ import Testing
         ("MALLOW_FOO", "1"), ("MALLOW_", "x"), ("MALLOW_STATSS", "1"), ("MALLOW_STATS_SIGNAL", "NOSUCH"),
         ("MALLOW_STATS_SIGNAL", "0"), ("MALLOW_STATS_SIGNAL", "999"), ("MALLOW_STATS_SIGNAL", "KILL"),
         ("MALLOW_PURGE_DELAY", "soon"), ("MALLOW_PURGE_DELAY", "-1"), ("MALLOW_PURGE_DELAY", "1073741825"),
-        ("MALLOW_PURGE_DELAY", "99999999999999999999"), ("MALLOW_PURGE_DELAY", "5 "),
+        ("MALLOW_PURGE_DELAY", "99999999999999999999"), ("MALLOW_PURGE_DELAY", "5 "), ("MALLOW_BACKGROUND", "2"),
     ])
     func complainsOnce(name: String, value: String) async throws {
         let outcome = try await settings([name: value], "1000", "400")
@@ -168,6 +168,19 @@ import Testing
     @Test(arguments: ["", "0", "7", "1073741824"]) func takesAPurgeDelay(value: String) async throws {
         let outcome = try await settings(["MALLOW_PURGE_DELAY": value], "100000", "99000")
         #expect(outcome.succeeded && outcome.text == "done\n" && outcome.errorText == "", "\(outcome.summary)")
+    }
+
+    /// A program that has stopped calling gives back what it freed, and its child does; unasked no thread runs.
+    @Test func purgesInTheBackground() async throws {
+        let program = try await Workshop.shared.program("background.c").path
+        for (value, arguments) in [("1", ["on"]), ("0", []), ("", [])] {
+            var command = try Command(program).preloaded()
+            command.arguments += arguments
+            command.environment["MALLOW_BACKGROUND"] = value
+            let outcome = try await command.run()
+            #expect(outcome.succeeded && outcome.errorText == "", "\(outcome.summary)")
+            #expect(outcome.lines.last?.hasSuffix(" 0 failed") == true, "\(outcome.summary)")
+        }
     }
 
     @Test func leavesOthersSettingsAlone() async throws {

@@ -42,18 +42,25 @@
 
 // MARK: - Thread-local slots
 
-// The thread's heap. It is never null: a thread without a heap has `mallow_no_heap`, every word of which is the address
-// of a page that has no free block, so that malloc's hit path needs no check of its own.
-extern _Thread_local void *mallow_heap_slot_storage MALLOW_HIDDEN __attribute__((tls_model("initial-exec")));
-// 0: the thread has not allocated yet; 1: it has a heap; 2: it gave its heap back, as it is ending.
-extern _Thread_local int mallow_thread_phase_storage MALLOW_HIDDEN __attribute__((tls_model("initial-exec")));
+// What a thread knows of itself: ThisThread.swift says what the words mean and who may change them.
+struct mallow_thread {
+    // Never null: a thread without a heap has `mallow_no_heap`, every word of which is the address of a page that has no
+    // free block, so that malloc's hit path needs no check of its own.
+    void *heap;
+    uintptr_t hit;
+    uintptr_t inside;
+    int phase;
+};
+extern _Thread_local struct mallow_thread mallow_thread_storage MALLOW_HIDDEN __attribute__((tls_model("initial-exec")));
 
-static inline void *mallow_heap_slot(void) { return mallow_heap_slot_storage; }
-static inline void mallow_set_heap_slot(void *heap) { mallow_heap_slot_storage = heap; }
-static inline int mallow_thread_phase(void) { return mallow_thread_phase_storage; }
-static inline void mallow_set_thread_phase(int phase) { mallow_thread_phase_storage = phase; }
+static inline void *mallow_this_thread(void) { return &mallow_thread_storage; }
+static inline int mallow_thread_phase(void) { return mallow_thread_storage.phase; }
+static inline void mallow_set_thread_phase(int phase) { mallow_thread_storage.phase = phase; }
 // A number that no other living thread has, and that a child of fork keeps.
-static inline uintptr_t mallow_thread_identity(void) { return (uintptr_t)&mallow_thread_phase_storage; }
+static inline uintptr_t mallow_thread_identity(void) { return (uintptr_t)&mallow_thread_storage; }
+
+// The compiler moves no access to memory across it. No instruction.
+static inline void mallow_compiler_fence(void) { __atomic_signal_fence(__ATOMIC_SEQ_CST); }
 
 // MARK: - Slots of the composable allocators
 
@@ -138,6 +145,7 @@ static inline void *mallow_map_failed(void) { return MAP_FAILED; }
 #include <linux/futex.h>
 #include <linux/mman.h>
 #include <sys/auxv.h>
+#include <sys/prctl.h>
 
 static inline void *mallow_mremap(void *address, size_t from, size_t to, int flags, void *target) {
     return (void *)syscall(SYS_mremap, address, from, to, flags, target);
@@ -145,7 +153,40 @@ static inline void *mallow_mremap(void *address, size_t from, size_t to, int fla
 static inline void mallow_futex_wait(void *word, uint32_t expected) {
     syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, NULL, NULL, 0);
 }
+// After it, all threads of the process have done what came before it in their programs, and see what came before it here:
+// what a fence in each of them would do, and they need none. 0, or -1 where the kernel has no such call.
+static inline int mallow_fence_all_threads(void) {
+    enum { expedited = 1 << 3, register_expedited = 1 << 4 };
+    if (syscall(SYS_membarrier, expedited, 0, 0) == 0) return 0;
+    // The process has to say once that it will.
+    if (errno != EPERM || syscall(SYS_membarrier, register_expedited, 0, 0) != 0) return -1;
+    return (int)syscall(SYS_membarrier, expedited, 0, 0);
+}
 static inline void mallow_futex_wake(void *word) { syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0); }
+// Starts a detached thread to which no signal comes. 0, or an error's number.
+static inline int mallow_start_thread(void *(*body)(void *), size_t stack_byte_count) {
+    pthread_attr_t attributes;
+    pthread_t thread;
+    sigset_t all, old;
+    int error = pthread_attr_init(&attributes);
+    if (error != 0) return error;
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    pthread_attr_setstacksize(&attributes, stack_byte_count);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    error = pthread_create(&thread, &attributes, body, NULL);
+    // Where thread-local variables alone need more than that.
+    if (error == EINVAL) {
+        pthread_attr_destroy(&attributes);
+        pthread_attr_init(&attributes);
+        pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+        error = pthread_create(&thread, &attributes, body, NULL);
+    }
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    pthread_attr_destroy(&attributes);
+    return error;
+}
+static inline void mallow_name_thread(const char *name) { prctl(PR_SET_NAME, name); }
 // Whether the program runs with rights that its caller does not have.
 static inline int mallow_is_privileged(void) { return getauxval(AT_SECURE) != 0; }
 static inline const void *mallow_random_bytes(void) { return (const void *)getauxval(AT_RANDOM); }

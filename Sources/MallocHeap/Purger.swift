@@ -1,0 +1,171 @@
+// The background purger: a thread that does what is due when the program makes no calls that would. Off unless it is
+// wanted (`MALLOW_BACKGROUND`), since a process with a hidden thread cannot do all that one without can:
+// `unshare(CLONE_NEWUSER)` fails.
+//
+// It starts when memory is first freed that can go back, passes over the heaps and the pool once every purge delay
+// while there is something to do, and sleeps without a timeout when there is not. Who leaves something to do wakes it.
+// Nobody waits for it: the process ends as it would without. A child of `fork` starts its own when it has need of one.
+//
+//   off    wanted   starting, awake   asleep
+//   0      1        2                 3          the word that it sleeps on
+//
+// Thread-safety: all of it may be called by any thread; where a lock is held, that is said.
+
+import CMallowShims
+import Synchronization
+
+#if hasFeature(Embedded)
+    import SystemMemoryEmbedded
+#else
+    import SystemMemory
+#endif
+
+enum Purger {
+    private static let off: UInt32 = 0
+    private static let wanted: UInt32 = 1
+    private static let awake: UInt32 = 2
+    private static let asleep: UInt32 = 3
+
+    /// Less than this between two passes would be more than the kernel's clock tells apart, in milliseconds.
+    private static let shortestPause: UInt = 10
+    private static let stackByteCount = 256 << 10
+
+    @inline(__always)
+    private static var word: UnsafeMutablePointer<ProcessState> { Process.state }
+
+    /// It runs, or will when it has something to do.
+    @inline(__always)
+    static var isOn: Bool { word.pointee.purger.load(ordering: .relaxed) != off }
+
+    /// Turns it on. Once it runs it cannot be turned off.
+    static func setWanted(_ isWanted: Bool) {
+        _ = word.pointee.purger.compareExchange(
+            expected: isWanted ? off : wanted, desired: isWanted ? wanted : off, ordering: .relaxed)
+    }
+
+    // MARK: - What the heap calls
+
+    /// Something was left to do. Any lock may be held.
+    @inline(__always)
+    static func wake() {
+        if word.pointee.purger.load(ordering: .relaxed) == asleep { wakeSleeping() }
+    }
+
+    @inline(never)
+    private static func wakeSleeping() {
+        guard word.pointee.purger.compareExchange(expected: asleep, desired: awake, ordering: .relaxed).exchanged
+        else { return }
+        #if os(Linux)
+            let savedErrno = mallow_errno()
+            mallow_futex_wake(futex)
+            mallow_set_errno(savedErrno)
+        #endif
+    }
+
+    /// The end of a slow path that frees. No lock is held, and the thread is not in its heap: starting a thread
+    /// allocates.
+    @inline(__always)
+    static func startIfWanted() {
+        if word.pointee.purger.load(ordering: .relaxed) == wanted { start() }
+    }
+
+    /// In the child, which has no thread but its own. The registry's lock is held.
+    static func childAfterFork() {
+        if word.pointee.purger.load(ordering: .relaxed) > wanted {
+            word.pointee.purger.store(wanted, ordering: .relaxed)
+        }
+    }
+
+    // MARK: - The thread
+
+    private static var futex: UnsafeMutableRawPointer {
+        UnsafeMutableRawPointer(mutating: withUnsafePointer(to: word.pointee.purger) { UnsafeRawPointer($0) })
+    }
+
+    @inline(never)
+    private static func start() {
+        guard word.pointee.purger.compareExchange(expected: wanted, desired: awake, ordering: .relaxed).exchanged
+        else { return }
+        let savedErrno = mallow_errno()
+        if mallow_start_thread({ _ in Purger.run() }, stackByteCount) != 0 {
+            word.pointee.purger.store(off, ordering: .relaxed)
+        }
+        mallow_set_errno(savedErrno)
+    }
+
+    private static func run() -> UnsafeMutableRawPointer? {
+        mallow_name_thread("mallow purger")
+        while true {
+            pause(milliseconds: max(Process.purgeDelay, shortestPause))
+            if pass() { continue }
+            word.pointee.purger.store(asleep, ordering: .sequentiallyConsistent)
+            // Who left something to do before it could see that we sleep has done so where we see it.
+            if SystemMemory.fenceAllThreads(), !hasWork() { sleep() }
+            word.pointee.purger.store(awake, ordering: .relaxed)
+        }
+    }
+
+    private static func sleep() {
+        #if os(Linux)
+            while word.pointee.purger.load(ordering: .relaxed) == asleep { mallow_futex_wait(futex, asleep) }
+        #endif
+    }
+
+    private static func pause(milliseconds: UInt) {
+        var time = timespec(
+            tv_sec: Int(bitPattern: milliseconds / 1000), tv_nsec: Int(bitPattern: milliseconds % 1000 &* 1_000_000))
+        // No signal comes to this thread.
+        nanosleep(&time, nil)
+    }
+
+    // MARK: - A pass
+
+    /// Does what is due. Whether something is left that will be.
+    private static func pass() -> Bool {
+        let now = SystemMemory.milliseconds()
+        let reachedAll = HeapRegistry.withOtherHeaps(where: hasWork) { heap in
+            let activity = heap.pointee.activity.load(ordering: .relaxed)
+            heap.tickParked(at: now)
+            if heap.isSettled { heap.pointee.settledActivity = activity }
+        }
+        let orphansAreClean = HeapRegistry.lookAfterOrphans(at: now)
+        SlicePool.tickNow()
+        return !reachedAll || !orphansAreClean || hasWork()
+    }
+
+    private static func hasWork() -> Bool {
+        if SlicePool.holdsFreeMemory { return true }
+        Process.registryLock.acquire()
+        defer { Process.registryLock.release() }
+        var candidate = word.pointee.heaps
+        while let heap = candidate {
+            candidate = heap.pointee.nextInRegistry
+            if heap.pointee.state == .owned, hasWork(heap) { return true }
+        }
+        return false
+    }
+
+    private static func hasWork(_ heap: Heap) -> Bool {
+        heap.pointee.activity.load(ordering: .relaxed) != heap.pointee.settledActivity
+            || heap.pointee.messages.load(ordering: .relaxed) != 0
+    }
+}
+
+extension UnsafeMutablePointer where Pointee == HeapRecord {
+    /// The owner came to a slow path.
+    @inline(__always)
+    func noteActivity() {
+        let activity = pointee.activity.load(ordering: .relaxed)
+        pointee.activity.store(activity &+ 1, ordering: .relaxed)
+        Purger.wake()
+    }
+}
+
+extension Malloc {
+    /// Has a thread give back what is free while the program makes no calls. Call it before the program starts threads;
+    /// once the thread runs, `false` changes nothing.
+    public static func setBackgroundPurging(_ isOn: Bool) {
+        Process.initializeIfNeeded()
+        Purger.setWanted(isOn)
+    }
+}
