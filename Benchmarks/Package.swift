@@ -41,6 +41,8 @@ let package = Package(
                 .unsafeFlags([
                     "-O2", "-Wall", "-Wextra", "-fno-builtin-malloc", "-fno-builtin-free", "-fno-builtin-calloc",
                     "-fno-builtin-realloc", "-fno-builtin-aligned_alloc", "-fno-builtin-posix_memalign",
+                    // A square root is an instruction, not a call that needs libm.
+                    "-fno-math-errno",
                 ]),
             ],
             // With link_without_swift.c: a C program needs no Swift runtime.

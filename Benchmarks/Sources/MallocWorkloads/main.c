@@ -12,7 +12,9 @@
 
 static const struct workload *const families[] = {
     small_workloads,   small_threads_workloads, random_workloads,     growing_workloads,
-    variant_workloads, handoff_workloads,       generation_workloads,
+    variant_workloads, handoff_workloads,       generation_workloads, factorise_workloads,
+    minimise_workloads, nbody_workloads,        session_workloads,    free_workloads,
+    sharing_workloads, storm_workloads,
 };
 enum { family_count = sizeof families / sizeof families[0] };
 

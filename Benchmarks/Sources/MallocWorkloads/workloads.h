@@ -30,6 +30,13 @@ extern const struct workload growing_workloads[];
 extern const struct workload variant_workloads[];
 extern const struct workload handoff_workloads[];
 extern const struct workload generation_workloads[];
+extern const struct workload factorise_workloads[];
+extern const struct workload minimise_workloads[];
+extern const struct workload nbody_workloads[];
+extern const struct workload session_workloads[];
+extern const struct workload free_workloads[];
+extern const struct workload sharing_workloads[];
+extern const struct workload storm_workloads[];
 
 // measurement.c
 
