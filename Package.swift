@@ -101,7 +101,7 @@ let package = Package(
         .testTarget(
             name: "SegmentedBuffersTests", dependencies: ["Mallow", "AllocatorTestKit", "SystemMemory"]),
         .testTarget(name: "AllocatorTestKitTests", dependencies: ["Mallow", "AllocatorTestKit"]),
-        .testTarget(name: "MallowABITests", exclude: ["Programs", "exported-symbols.txt"]),
+        .testTarget(name: "MallowABITests", exclude: ["Misuse", "Programs", "exported-symbols.txt"]),
         .testTarget(name: "MallowToolTests"),
     ]
 )
