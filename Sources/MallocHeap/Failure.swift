@@ -21,6 +21,15 @@ enum Misuse {
     static func doubleFree(_ caller: StaticString, _ address: UInt) -> Never {
         end(caller, address, "already freed (double free)")
     }
+    static func freed(_ caller: StaticString, _ address: UInt) -> Never {
+        end(caller, address, "already freed (a pointer that was kept after free)")
+    }
+    static func wrongSize(_ caller: StaticString, _ address: UInt) -> Never {
+        end(caller, address, "the size is not the block's (pass what was last asked for, or call free)")
+    }
+    static func wrongAlignment(_ caller: StaticString, _ address: UInt) -> Never {
+        end(caller, address, "the alignment is not the block's (pass what was asked for, or call free)")
+    }
     static func corruptedLink(_ address: UInt) -> Never {
         end("malloc", address, "a free block was written to after it was freed")
     }

@@ -40,9 +40,13 @@ extension UnsafeMutablePointer where Pointee == PageRecord {
             var last = first
             var remaining = count
             while remaining > 1 {
-                last = loadWord(last) ^ key
+                let next = loadWord(last) ^ key
+                // As many as were counted, all of this page: what else is there was written after a free.
+                if next &>> Layout.sliceShift != first &>> Layout.sliceShift { Misuse.corruptedLink(last) }
+                last = next
                 remaining &-= 1
             }
+            if loadWord(last) != key { Misuse.corruptedLink(last) }
             storeWord(last, pointee.free ^ key)
         }
         pointee.free = first

@@ -7,7 +7,12 @@ extension Malloc {
     /// What may be used of a block, in bytes: at least what was asked for. 0 for nil. O(1).
     public static func usableSize(_ pointer: UnsafeMutableRawPointer?) -> UInt {
         guard let pointer else { return 0 }
-        return checkedPage(of: UInt(bitPattern: pointer), caller: "malloc_usable_size").pointee.blockByteCount
+        let address = UInt(bitPattern: pointer)
+        let page = checkedPage(of: address, caller: "malloc_usable_size")
+        if page.pointee.kind == PageKind.small, LinkTag.isOn(block: address), isFreeLink(page, address) {
+            Misuse.freed("malloc_usable_size", address)
+        }
+        return page.pointee.blockByteCount
     }
 
     /// The size of a page of the operating system, in bytes.
@@ -44,7 +49,7 @@ extension Malloc {
         let address = UInt(bitPattern: pointer)
         let page = checkedPage(of: address, caller: "realloc")
         if LinkTag.isOn(block: address), page.pointee.kind == PageKind.small, isFreeLink(page, address) {
-            Misuse.doubleFree("realloc", address)
+            Misuse.freed("realloc", address)
         }
         if byteCount == 0 {
             deallocate(pointer)

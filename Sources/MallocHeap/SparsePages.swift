@@ -224,6 +224,7 @@ extension UnsafeMutablePointer where Pointee == PageRecord {
         var free = SIMD16<UInt16>()
         let start = self.start
         var block = pointee.free
+        var previous = block
         var length: UInt32 = 0
         while block != 0 {
             let touched = osPages.touched(byBlockAt: block &- start)
@@ -231,8 +232,9 @@ extension UnsafeMutablePointer where Pointee == PageRecord {
             if block &>> Layout.sliceShift != start &>> Layout.sliceShift || touched & pointee.hollow != 0
                 || length == pointee.capacity
             {
-                Misuse.corruptedLink(block)
+                Misuse.corruptedLink(previous)
             }
+            previous = block
             var left = touched
             while left != 0 {
                 free[left.trailingZeroBitCount] &+= 1

@@ -40,15 +40,15 @@ public func mallowReallocarray(_ block: UnsafeMutableRawPointer?, _ count: UInt,
     return word(Malloc.reallocate(block, total))
 }
 
-/// `free` for callers that know the size. The size is not needed, and not checked.
+/// `free` for callers that know the size. The size is not needed; one that the block cannot have ends the program.
 @c(mallow_impl_free_sized)
 public func mallowFreeSized(_ block: UnsafeMutableRawPointer?, _ byteCount: UInt) {
-    Malloc.deallocate(block)
+    Malloc.deallocate(block, byteCount: byteCount)
 }
 
 @c(mallow_impl_free_aligned_sized)
 public func mallowFreeAlignedSized(_ block: UnsafeMutableRawPointer?, _ alignment: UInt, _ byteCount: UInt) {
-    Malloc.deallocate(block)
+    Malloc.deallocate(block, alignment: alignment, byteCount: byteCount)
 }
 
 // MARK: - Aligned
