@@ -119,6 +119,32 @@ static enum verdict realloc_stack(void)
     return MISSED;
 }
 
+static enum verdict realloc_freed(size_t size)
+{
+    struct herd herd = herd_of(100);
+    char *block = filled(100);
+    free(block);
+    char *volatile moved = realloc(hidden(block), size);
+    live_on(100);
+    if (size > 200) free(moved);
+    drop(&herd);
+    return MISSED;
+}
+
+static enum verdict realloc_freed_grows(void) { return realloc_freed(300); }
+static enum verdict realloc_freed_stays(void) { return realloc_freed(90); }
+
+static enum verdict size_of_freed(void)
+{
+    struct herd herd = herd_of(100);
+    char *block = filled(100);
+    free(block);
+    volatile size_t size = malloc_usable_size(hidden(block));
+    live_on(100);
+    drop(&herd);
+    return size > 0 ? MISSED : HARMLESS;
+}
+
 const struct misuse invalid_frees[] = {
     {"free_second_field", "8 bytes into a block of 64", second_field},
     {"free_misaligned", "1 byte into a block of 64", misaligned},
@@ -139,5 +165,8 @@ const struct misuse invalid_frees[] = {
     {"free_never_set", "a field that was never set, full of 0xa5", never_set},
     {"realloc_inside", "`realloc` of 16 bytes into a block of 128", realloc_inside},
     {"realloc_stack", "`realloc` of a local array", realloc_stack},
+    {"realloc_freed_grows", "`realloc` of a freed block of 100 to 300", realloc_freed_grows},
+    {"realloc_freed_stays", "`realloc` of a freed block of 100 to 90", realloc_freed_stays},
+    {"size_of_freed", "`malloc_usable_size` of a freed block", size_of_freed},
     {NULL, NULL, NULL},
 };
