@@ -31,6 +31,7 @@ let package = Package(
             name: "Mallow",
             targets: [
                 "Mallow", "RangeAllocators", "AllocatorCore", "ComposableAllocators", "SlabArenas", "SegmentedBuffers",
+                "Heaps",
             ]),
         .library(name: "MallowNIO", targets: ["MallowNIO"]),
         .library(name: "MallowFoundation", targets: ["MallowFoundation"]),
@@ -72,10 +73,11 @@ let package = Package(
             name: "SegmentedBuffers",
             dependencies: ["AllocatorCore", "ComposableAllocators", "SystemMemory", "CMallowShims"],
             swiftSettings: [.enableExperimentalFeature("Lifetimes")]),
+        .target(name: "Heaps", dependencies: ["AllocatorCore", "MallocHeap"]),
         .target(
             name: "Mallow",
             dependencies: [
-                "RangeAllocators", "AllocatorCore", "ComposableAllocators", "SlabArenas", "SegmentedBuffers",
+                "RangeAllocators", "AllocatorCore", "ComposableAllocators", "SlabArenas", "SegmentedBuffers", "Heaps",
             ]),
         // Empty where their traits are off.
         .target(
@@ -100,6 +102,7 @@ let package = Package(
             exclude: ["Refused", "Accepted"]),
         .testTarget(
             name: "SegmentedBuffersTests", dependencies: ["Mallow", "AllocatorTestKit", "SystemMemory"]),
+        .testTarget(name: "HeapsTests", dependencies: ["Heaps", "AllocatorCore", "AllocatorTestKit", "MallocHeap"]),
         .testTarget(name: "AllocatorTestKitTests", dependencies: ["Mallow", "AllocatorTestKit"]),
         .testTarget(name: "MallowABITests", exclude: ["Misuse", "Programs", "exported-symbols.txt"]),
         .testTarget(name: "MallowToolTests"),

@@ -29,7 +29,8 @@ allow ComposableAllocators RangeAllocators AllocatorCore SystemMemory CMallowShi
 allow SlabArenas AllocatorCore ComposableAllocators SystemMemory CMallowShims Synchronization Glibc Musl Darwin
 allow AllocatorTestKit AllocatorCore Synchronization Glibc Musl Darwin Android
 allow SegmentedBuffers AllocatorCore ComposableAllocators SystemMemory CMallowShims Synchronization Glibc Musl Darwin
-allow Mallow RangeAllocators AllocatorCore ComposableAllocators SlabArenas SegmentedBuffers
+allow Heaps AllocatorCore MallocHeap Synchronization
+allow Mallow RangeAllocators AllocatorCore ComposableAllocators SlabArenas SegmentedBuffers Heaps
 allow MallowNIO Mallow NIOCore Synchronization Glibc Musl Darwin
 allow MallowFoundation Mallow Foundation FoundationEssentials
 allow MallowTool ArgumentParser Foundation FoundationEssentials Glibc Musl Darwin
@@ -38,7 +39,7 @@ for folder in Sources/*/; do
     name=$(basename "$folder")
     case $name in CMallowShims | SystemMemory | SystemMemoryEmbedded | MallocHeap | MallocHeapEmbedded | MallowABI | \
         RangeAllocators | AllocatorCore | ComposableAllocators | SlabArenas | SegmentedBuffers | AllocatorTestKit | \
-        Mallow | MallowNIO | MallowFoundation | MallowTool) ;;
+        Heaps | Mallow | MallowNIO | MallowFoundation | MallowTool) ;;
     *)
         echo "Sources/$name has no place in the order of the layers" >&2
         failed=1

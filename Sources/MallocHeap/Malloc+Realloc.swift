@@ -29,6 +29,19 @@ extension Malloc {
         return Layout.roundedUp(byteCount, toMultipleOf: Process.state.pointee.osPageByteCount)
     }
 
+    /// What a request of `byteCount` bytes at a multiple of `alignment`, a power of two, would be given, in bytes. O(1).
+    public static func goodSize(_ byteCount: UInt, alignment: UInt) -> UInt {
+        if alignment <= 8 || alignment == 16 && byteCount > 8 { return goodSize(byteCount) }
+        if alignment <= Layout.smallLimit,
+            let sizeClass = SizeClasses.sizeClass(for: byteCount, alignment: alignment)
+        {
+            return SizeClasses.byteCount(of: sizeClass)
+        }
+        if byteCount > UInt(Int.max) { return byteCount }
+        Process.initializeIfNeeded()
+        return Layout.roundedUp(max(byteCount, 1), toMultipleOf: Process.state.pointee.osPageByteCount)
+    }
+
     /// Changes a block's size. Its contents stay, up to the smaller of both sizes.
     ///
     /// Small blocks stay where they are while they fill at least half of what they have; runs grow into free slices

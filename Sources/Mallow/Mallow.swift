@@ -2,6 +2,7 @@
 
 @_exported import AllocatorCore
 @_exported import ComposableAllocators
+@_exported import Heaps
 @_exported import RangeAllocators
 @_exported import SegmentedBuffers
 @_exported import SlabArenas

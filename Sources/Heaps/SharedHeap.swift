@@ -1,0 +1,54 @@
+// Mallow's malloc as an allocator: the heap of the whole process, in which each thread has a part of its own. No state
+// here: all of it is the malloc's, in the module MallocHeap. Cost: a call beside the malloc's own.
+//
+// Thread-safety: everything may be called by any thread at any time; a block may be freed by any thread.
+
+public import AllocatorCore
+internal import MallocHeap
+
+/// The default heap of Mallow's malloc, thread-caching and shared by the whole process.
+///
+/// Use it where an allocator is wanted that any thread may use and that is fast for every size; it is also where the
+/// blocks of a heap go that is given up with its blocks alive. In a program that runs on Mallow by its own dependencies
+/// these are the blocks of `malloc`; elsewhere the heap lies beside the system's malloc, and its blocks are freed here
+/// alone. Not for what is to be freed at once, which is a heap's or an arena's.
+///
+/// Alignments up to 1 GiB. Allocating and freeing are O(1) for up to 32 KiB. A pointer that is not the start of a live
+/// block ends the program with a message, wherever the malloc can tell. Thread-safe.
+@frozen
+public struct SharedHeap: SizeReportingAllocator, Sendable {
+    /// Makes the allocator, which has no state: all are the same.
+    public init() {}
+
+    public func tryAllocate(byteCount: Int, alignment: Int) -> UnsafeMutableRawBufferPointer? {
+        guard isValid("SharedHeap", byteCount: byteCount, alignment: alignment) else { return nil }
+        guard let pointer = Malloc.allocate(UInt(bitPattern: byteCount), alignment: UInt(bitPattern: alignment)) else {
+            return nil
+        }
+        return UnsafeMutableRawBufferPointer(start: pointer, count: self.byteCount(of: pointer))
+    }
+
+    public func allocate(byteCount: Int, alignment: Int) throws(AllocationError) -> UnsafeMutableRawBufferPointer {
+        guard let block = tryAllocate(byteCount: byteCount, alignment: alignment) else {
+            throw refusal(
+                "SharedHeap", byteCount: byteCount, alignment: alignment, largestAlignment: Self.largestAlignment)
+        }
+        return block
+    }
+
+    public func deallocate(_ pointer: UnsafeMutableRawPointer) {
+        Malloc.deallocate(pointer)
+    }
+
+    public func byteCount(of pointer: UnsafeRawPointer) -> Int {
+        Int(bitPattern: Malloc.usableSize(UnsafeMutableRawPointer(mutating: pointer)))
+    }
+
+    public func goodSize(for byteCount: Int, alignment: Int) -> Int {
+        guard byteCount >= 0, isPowerOfTwo(alignment) else { return byteCount }
+        return Int(bitPattern: Malloc.goodSize(UInt(bitPattern: byteCount), alignment: UInt(bitPattern: alignment)))
+    }
+
+    /// The largest alignment that is served, in bytes: 1 GiB.
+    public static var largestAlignment: Int { 1 << 30 }
+}
