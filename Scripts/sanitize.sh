@@ -24,5 +24,5 @@ run() { # name, filter, options of swift test
 
 allocators='RangeAllocatorsTests|AllocatorCoreTests|ComposableAllocatorsTests|SlabArenasTests|SegmentedBuffersTests|HeapsTests|AllocatorTestKitTests'
 # The fence that a trim of other threads' heaps relies on is the kernel's: there the hit paths say when they are done.
-run thread 'MallocHeapTests.HeapTests/Threads|BuddyPoolTests|SynchronizedTests|PerThreadTests|CAllocatorTests|SharedAllocatorTests|SharedScalableTests|RangedMemoryPoolTests|SharedSlabArena(Thread|Parts)Tests|SharedRebalancingTests' -Xswiftc -DMALLOW_THREAD_SANITIZER
+run thread 'MallocHeapTests.HeapTests/(Threads|Buckets)|BuddyPoolTests|SynchronizedTests|PerThreadTests|CAllocatorTests|SharedAllocatorTests|SharedScalableTests|RangedMemoryPoolTests|SharedSlabArena(Thread|Parts)Tests|SharedRebalancingTests' -Xswiftc -DMALLOW_THREAD_SANITIZER
 run address "MallocHeapTests|$allocators" -c release -Xswiftc -enable-testing

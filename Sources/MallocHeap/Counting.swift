@@ -16,10 +16,10 @@ enum Counting {
         while let heap = candidate {
             candidate = heap.pointee.nextInRegistry
             Process.poolLock.acquire()
-            let counters = Process.metadata(byteCount: UInt(SizeClasses.count * MemoryLayout<HeapCounters>.stride))
+            let counters = Process.metadata(byteCount: HeapCounters.byteCount)
             Process.poolLock.release()
             heap.pointee.counters = UnsafeMutablePointer(bitPattern: counters)
-            for sizeClass in 0..<SizeClasses.count { heap.setDirectEntries(sizeClass, to: Page.none) }
+            for sizeClass in 0..<heap.classEnd { heap.setDirectEntries(sizeClass, to: Page.none) }
         }
         Process.forEachPage { page in
             guard page.pointee.kind == PageKind.small else {
@@ -78,7 +78,7 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
             counters[sizeClass].requestedBytes &+= byteCount
             counters[sizeClass].allocations &+= 1
         }
-        Counting.allocated(SizeClasses.byteCount(of: sizeClass))
+        Counting.allocated(BucketClasses.byteCount(of: sizeClass))
     }
 }
 

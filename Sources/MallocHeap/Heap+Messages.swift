@@ -102,7 +102,7 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
     /// but for what messages tell. O(classes), and pages given back.
     func giveBackEmptyPages() {
         drainMessages()
-        for sizeClass in 0..<SizeClasses.count where !isAvoided(sizeClass) {
+        for sizeClass in 0..<classEnd where !isAvoided(sizeClass) {
             let page = pages(sizeClass).pointee.current
             if page != Page.none, page.pointee.used == 1 { giveBackCurrent(page) }
         }

@@ -20,6 +20,7 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
     func refillAndAllocate(_ sizeClass: Int) -> UInt {
         pointee.isBusy = true
         defer { pointee.isBusy = false }
+        if sizeClass >= SizeClasses.count, !makeBucketTable() { return 0 }
         pointee.refills &+= 1
         noteActivity()
         pointee.sparseInARow = 0
@@ -105,7 +106,7 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
     private func makePage(_ sizeClass: Int) -> Page? {
         guard let run = SlicePool.take(sliceCount: 1) else { return nil }
         let page = run.page
-        let byteCount = SizeClasses.byteCount(of: sizeClass)
+        let byteCount = BucketClasses.byteCount(of: sizeClass)
         page.pointee.free = 0
         page.pointee.used = 0
         page.pointee.inverse = UInt32(truncatingIfNeeded: (UInt(UInt32.max) / byteCount) &+ 1)
@@ -151,11 +152,13 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
         if old.pointee.used == 0 { giveBack(old) } else { watch(old) }
     }
 
-    /// The direct table leads to the current page, unless every allocation must be counted.
+    /// The direct table, and that of buckets, lead to the current page, unless every allocation must be counted.
     func setDirectEntries(_ sizeClass: Int, to page: Page) {
+        let value = pointee.counters == nil ? page.address : Page.none.address
+        setBucketEntry(sizeClass, to: Page(at: value))
+        guard sizeClass < SizeClasses.count else { return }
         let byteCount = SizeClasses.byteCount(of: sizeClass)
         guard byteCount <= Layout.directLimit else { return }
-        let value = pointee.counters == nil ? page.address : Page.none.address
         var index = sizeClass == 0 ? 0 : SizeClasses.byteCount(of: sizeClass &- 1) / 8 &+ 1
         while index <= byteCount / 8 {
             directEntry(index).pointee = value
@@ -210,6 +213,8 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
 
     /// Takes a page with a free block out of its ring, for another heap. Within `searchLimit` steps.
     func takePage(_ sizeClass: Int) -> Page? {
+        // B2
+        if sizeClass >= classEnd { return nil }
         var page = pages(sizeClass).pointee.current
         var steps = Layout.searchLimit
         while page != Page.none, steps > 0 {

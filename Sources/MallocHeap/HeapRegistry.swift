@@ -106,13 +106,14 @@ enum HeapRegistry {
         let address = Process.metadata(byteCount: HeapTables.byteCount)
         let counters =
             state.pointee.isCounting
-            ? Process.metadata(byteCount: UInt(SizeClasses.count * MemoryLayout<HeapCounters>.stride)) : 0
+            ? Process.metadata(byteCount: HeapCounters.byteCount) : 0
         Process.poolLock.release()
         guard let heap = Heap(bitPattern: address) else { return nil }
         heap.pointee.linkKey = state.pointee.linkKey
         heap.pointee.counters = UnsafeMutablePointer(bitPattern: counters)
         for index in 0..<HeapTables.directCount { heap.directEntry(index).pointee = Page.none.address }
-        for sizeClass in 0..<SizeClasses.count { heap.pages(sizeClass).pointee.current = Page.none }
+        for sizeClass in 0..<SizeClasses.count { heap.fixedPages(sizeClass).pointee.current = Page.none }
+        heap.bucketTable = UInt(bitPattern: mallow_no_buckets())
         heap.pointee.nextInRegistry = state.pointee.heaps
         state.pointee.heaps = heap
         state.pointee.heapCount &+= 1

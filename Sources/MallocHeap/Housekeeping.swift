@@ -77,6 +77,7 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
         pointee.nextWatch = now &+ Self.watchPeriod
         pointee.watchedCalls = Self.watchedCallLimit
         for index in 0..<HeapTables.directCount { directEntry(index).pointee = Page.none.address }
+        for sizeClass in 0..<classEnd { setBucketEntry(sizeClass, to: Page.none) }
     }
 
     /// A page became sparse: each eighth time that is a tick.
@@ -88,7 +89,7 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
 
     private func endWatch() {
         pointee.watchedCalls = 0
-        for sizeClass in 0..<SizeClasses.count {
+        for sizeClass in 0..<classEnd {
             setDirectEntries(sizeClass, to: pages(sizeClass).pointee.current)
         }
     }
@@ -115,7 +116,7 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
     /// block is given back.
     func sweepIdleCurrentPages() {
         var isQuiet = true
-        for sizeClass in 0..<SizeClasses.count where !isAvoided(sizeClass) {
+        for sizeClass in 0..<classEnd where !isAvoided(sizeClass) {
             let page = pages(sizeClass).pointee.current
             guard page != Page.none else { continue }
             let state = page.pointee.free ^ UInt(page.pointee.used)

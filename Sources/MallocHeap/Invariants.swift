@@ -106,6 +106,10 @@
                     + "\(page.pointee.carved) of \(capacity)"
             }
             if page.pointee.owner.load(ordering: .relaxed) != page.heap?.ownerWord(of: page) { return "I2: owner" }
+            if Int(page.pointee.sizeClass) >= page.heap?.classEnd ?? 0 { return "B2: a page of no class of its heap" }
+            if page.pointee.blockByteCount != BucketClasses.byteCount(of: Int(page.pointee.sizeClass)) {
+                return "blocks of another size than their class"
+            }
             guard let next = page.pointee.next, let previous = page.pointee.previous,
                 next.pointee.previous == page, previous.pointee.next == page
             else { return "I2: the ring is not linked both ways" }
@@ -119,7 +123,7 @@
             while let heap = candidate {
                 candidate = heap.pointee.nextInRegistry
                 if let broken = brokenSparseList(heap) { return broken }
-                for sizeClass in 0..<SizeClasses.count {
+                for sizeClass in 0..<heap.classEnd {
                     if let broken = brokenRing(heap, sizeClass) { return "class \(sizeClass): \(broken)" }
                 }
             }
@@ -151,6 +155,10 @@
                     if page.pointee.isCurrent != (page == current) { return "two current pages" }
                     page = page.pointee.next.unsafelyUnwrapped
                 } while page != current
+            }
+            if heap.hasBucketTable {
+                let entry = loadWord(heap.bucketTable + BucketTables.entryOffset(sizeClass))
+                if entry != current.address, entry != Page.none.address { return "B1: the entry of buckets" }
             }
             for index in 0...(Layout.directLimit / 8) where SizeClasses.sizeClass(for: index * 8) == sizeClass {
                 let entry = heap.directEntry(index).pointee

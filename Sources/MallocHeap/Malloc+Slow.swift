@@ -12,7 +12,7 @@ extension Malloc {
         if byteCount > Layout.smallLimit { return allocateLarge(byteCount, alignment: 1, isZeroed: false) }
         let sizeClass = SizeClasses.sizeClass(for: byteCount)
         let heap = enterHitPath(byteCount)
-        let page = heap.pages(sizeClass).pointee.current
+        let page = heap.fixedPages(sizeClass).pointee.current
         let block = page.pointee.free
         if block == 0 || heap.pointee.counters != nil || heap.pointee.watchedCalls > 0 {
             return allocateSmall(byteCount, sizeClass: sizeClass)
@@ -22,13 +22,13 @@ extension Malloc {
         return result
     }
 
-    /// A block of a class, from the thread's heap, which it gets if it has none; counted if need be.
+    /// A block of a class, fixed or added, from the thread's heap, which it gets if it has none; counted if need be.
     @inline(never)
     static func allocateSmall(_ byteCount: UInt, sizeClass: Int) -> UnsafeMutableRawPointer? {
         let heap = enter()
         guard heap.isHeap else {
             leave()
-            if let block = HeapRegistry.allocateFromNursery(byteCount) { return block }
+            if let block = HeapRegistry.allocateFromNursery(byteCount, sizeClass) { return block }
             return HeapRegistry.withHeap { heap in
                 let block = heap.refillAndAllocate(sizeClass)
                 if block != 0, heap.pointee.counters != nil { heap.count(allocationOf: byteCount, sizeClass) }
@@ -65,7 +65,7 @@ extension Malloc {
             page = Page(at: heap.directEntry((rounded &+ 7) &>> 3).pointee)
         } else {
             if heap.pointee.counters != nil { return nil }
-            page = heap.pages(SizeClasses.sizeClass(for: rounded)).pointee.current
+            page = heap.fixedPages(SizeClasses.sizeClass(for: rounded)).pointee.current
         }
         let block = page.pointee.free
         if block == 0 || page.pointee.blockByteCount & (alignment &- 1) != 0 { return nil }

@@ -13,15 +13,16 @@ import Synchronization
 extension HeapRegistry {
     private static var cacheLine: UInt { 64 }
 
-    /// A block for a thread without a heap. Nil where it is to have one: it is among the first, or has had its blocks
-    /// from here, or an ended thread left a heap; or there is no memory.
-    static func allocateFromNursery(_ byteCount: UInt) -> UnsafeMutableRawPointer? {
+    /// A block for a thread without a heap, as large and aligned as those of a class. Nil where it is to have one: it
+    /// is among the first, or has had its blocks from here, or an ended thread left a heap; or there is no memory.
+    static func allocateFromNursery(_ byteCount: UInt, _ wanted: Int) -> UnsafeMutableRawPointer? {
         let phase = mallow_thread_phase()
         guard phase <= Phase.fresh, phase > -Layout.nurseryBlocks,
             state.pointee.isCrowded.load(ordering: .relaxed),
             state.pointee.orphanCount.load(ordering: .relaxed) == 0
         else { return nil }
-        let rounded = Layout.roundedUp(max(byteCount, 1), toMultipleOf: cacheLine)
+        // As large as the class's blocks, and not as the request: those of a larger alignment are multiples of it.
+        let rounded = Layout.roundedUp(BucketClasses.byteCount(of: wanted), toMultipleOf: cacheLine)
         let sizeClass = SizeClasses.sizeClass(for: rounded)
         guard SizeClasses.byteCount(of: sizeClass) & (cacheLine &- 1) == 0 else { return nil }
         mallow_set_thread_phase(phase &- 1)

@@ -43,7 +43,12 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
     /// The page that a hit path with this argument is at: see ThisThread.swift.
     private func page(ofHit argument: UInt) -> Page? {
         if argument <= Layout.smallLimit {
-            let page = pages(SizeClasses.sizeClass(for: argument)).pointee.current
+            let page = fixedPages(SizeClasses.sizeClass(for: argument)).pointee.current
+            return page == Page.none ? nil : page
+        }
+        if argument &- Layout.smallLimit <= BucketTables.entryOffset(BucketClasses.numberEnd) {
+            guard hasBucketTable else { return nil }
+            let page = pages(BucketTables.sizeClass(argument &- Layout.smallLimit)).pointee.current
             return page == Page.none ? nil : page
         }
         guard argument &>> UInt(MALLOW_ADDRESS_BITS) == 0 else { return nil }

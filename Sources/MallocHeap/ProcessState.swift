@@ -53,6 +53,10 @@ struct ProcessState: ~Copyable {
     /// Frees by threads that have no heap.
     let heaplessFrees: Atomic<UInt>
 
+    /// Classes that buckets added, and their sizes, in bytes: see BucketClasses.swift.
+    let bucketClassCount: Atomic<UInt>
+    var bucketSizes: UnsafeMutablePointer<UInt16>?
+
     /// What a signal asked for while the locks were held; the next counted call does it.
     var pendingReport: (@convention(c) () -> Void)?
 

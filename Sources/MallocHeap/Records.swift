@@ -90,7 +90,7 @@ enum RemoteWord {
     static func offset(_ word: UInt) -> UInt { word & 0xffff_fff8 }
 }
 
-/// A thread's pages. The table of current pages by size follows it, then the current page of each class: see
+/// A thread's pages. The table of current pages by size follows it, then the current page of each fixed class: see
 /// `HeapTables`.
 struct HeapRecord: ~Copyable {
     /// What links of free blocks are encoded with; the same in the whole process.
@@ -153,7 +153,9 @@ struct ClassPages {
 }
 
 enum HeapTables {
-    static let directOffset: UInt = 256
+    /// A word that leads to the heap's table of buckets: see Buckets.swift.
+    static let bucketsOffset = UInt(MALLOW_HEAP_BUCKETS_WORD) * 8
+    static let directOffset = bucketsOffset + 8
     static let directCount: UInt = Layout.directLimit / 8 + 1
     static let pagesStride: UInt = 8
     static let pagesOffset = directOffset + directCount * 8
@@ -164,6 +166,9 @@ enum HeapTables {
 struct HeapCounters {
     var requestedBytes: UInt
     var allocations: UInt
+
+    /// Of the counters of all classes.
+    static var byteCount: UInt { UInt(BucketClasses.numberEnd * MemoryLayout<HeapCounters>.stride) }
 }
 
 /// The header of a segment: which slices are free, and which of the free ones still hold memory.
@@ -237,8 +242,9 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
         UnsafeMutablePointer<UInt>(at: address &+ HeapTables.directOffset &+ index &* 8)
     }
 
+    /// What the heap has of a class of `SizeClasses`.
     @inline(__always)
-    func pages(_ sizeClass: Int) -> UnsafeMutablePointer<ClassPages> {
+    func fixedPages(_ sizeClass: Int) -> UnsafeMutablePointer<ClassPages> {
         UnsafeMutablePointer<ClassPages>(
             at: address &+ HeapTables.pagesOffset &+ UInt(bitPattern: sizeClass) &* HeapTables.pagesStride)
     }

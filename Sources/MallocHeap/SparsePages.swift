@@ -123,7 +123,7 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
 
     /// Sweeps every page that has a free block. O(pages) and what is given back.
     func sweepAllPages() {
-        for sizeClass in 0..<SizeClasses.count {
+        for sizeClass in 0..<classEnd {
             let first = pages(sizeClass).pointee.current
             guard first != Page.none else { continue }
             var page = first.pointee.next.unsafelyUnwrapped

@@ -63,20 +63,25 @@ extension Malloc {
         Counting.enable()
     }
 
+    /// The number of classes, fixed and added, is at most this.
+    public static var classLimit: Int { BucketClasses.numberEnd }
+
     public static var isCounting: Bool { Process.state.pointee.isCounting }
 
     /// Reads the figures.
     ///
-    /// - Parameter classes: filled with the classes' figures: room for `SizeClasses.count`, or nil.
+    /// - Parameter classes: filled with the classes' figures: room for `classLimit`, or nil. Classes that buckets added
+    ///   come behind the fixed ones; those that do not exist have no figures.
     /// - Complexity: O(pages). Takes the heap's locks, one after another; other threads may change what is read, and
     ///   then each figure is one that was true at some moment.
     public static func statistics(classes: UnsafeMutablePointer<ClassStatistics>? = nil) -> HeapStatistics {
         Process.initializeIfNeeded()
         var result = HeapStatistics()
         if let classes {
-            for index in 0..<SizeClasses.count {
+            let end = SizeClasses.count &+ BucketClasses.count
+            for index in 0..<classLimit {
                 (classes + index).initialize(to: ClassStatistics())
-                classes[index].byteCount = SizeClasses.byteCount(of: index)
+                if index < end { classes[index].byteCount = BucketClasses.byteCount(of: index) }
             }
         }
         Process.registryLock.acquire()
@@ -105,11 +110,11 @@ extension Malloc {
             result.remoteFrees &+= heap.pointee.remoteFrees
             result.purgedBytes &+= heap.pointee.purgedBytes
             guard let counters = heap.pointee.counters else { continue }
-            for index in 0..<SizeClasses.count {
+            for index in 0..<heap.classEnd {
                 let allocations = counters[index].allocations
                 result.allocations &+= allocations
                 result.requestedBytes &+= counters[index].requestedBytes
-                result.grantedBytes &+= allocations &* SizeClasses.byteCount(of: index)
+                result.grantedBytes &+= allocations &* BucketClasses.byteCount(of: index)
                 if let classes { classes[index].allocations &+= allocations }
             }
         }
@@ -132,6 +137,7 @@ extension Malloc {
                 result.pointee.freeBlocks &+= free
                 guard let classes else { return }
                 let figures = classes + Int(page.pointee.sizeClass)
+                figures.pointee.byteCount = page.pointee.blockByteCount
                 figures.pointee.liveBlocks &+= live
                 figures.pointee.freeBlocks &+= free
                 figures.pointee.pages &+= 1

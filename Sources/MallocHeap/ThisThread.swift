@@ -28,7 +28,8 @@ import Synchronization
 struct ThreadRecord: ~Copyable {
     /// The thread's heap, or the one that stands for none. Its own to change, but while the heap is parked.
     let heap: Atomic<UInt>
-    /// The argument of the last hit path: a size up to `Layout.smallLimit`, or the address of a block; or `noHit`.
+    /// The argument of the last hit path: a size up to `Layout.smallLimit`, that and the entry of a bucket, or the
+    /// address of a block; or `noHit`.
     let hit: Atomic<UInt>
     /// Not 0 while the thread is on a slow path that works on its heap.
     let inside: Atomic<UInt>

@@ -66,7 +66,7 @@ enum Report {
         line("threads", figures.threads, &text)
         line("peak threads", figures.peakThreads, &text)
         text.write("    class size     allocations     live blocks           pages\n")
-        for index in 0..<SizeClasses.count where classes[index].allocations > 0 || classes[index].pages > 0 {
+        for index in 0..<Malloc.classLimit where classes[index].allocations > 0 || classes[index].pages > 0 {
             text.write(classes[index].byteCount, width: 14)
             text.write(classes[index].allocations, width: 16)
             text.write(classes[index].liveBlocks, width: 16)
@@ -114,7 +114,7 @@ enum Report {
         member("largeBytes", figures.largeBytes, &text)
         text.write(",\"sizeClasses\":[")
         var isFirst = true
-        for index in 0..<SizeClasses.count where classes[index].allocations > 0 || classes[index].pages > 0 {
+        for index in 0..<Malloc.classLimit where classes[index].allocations > 0 || classes[index].pages > 0 {
             text.write(isFirst ? "{\"size\":" : ",{\"size\":")
             isFirst = false
             text.write(classes[index].byteCount)
@@ -139,9 +139,11 @@ enum Report {
         _ figures: HeapStatistics, _ classes: UnsafeMutablePointer<ClassStatistics>, _ text: inout TextWriter
     ) {
         text.write("<malloc version=\"1\">\n<heap nr=\"0\">\n<sizes>\n")
-        for index in 0..<SizeClasses.count where classes[index].freeBlocks > 0 {
+        for index in 0..<Malloc.classLimit where classes[index].freeBlocks > 0 {
             let free = classes[index].freeBlocks
-            let smallest = index == 0 ? 0 : classes[index &- 1].byteCount &+ 1
+            // One that a bucket added has blocks of one size alone.
+            let isFixed = index < SizeClasses.count
+            let smallest = index == 0 ? 0 : isFixed ? classes[index &- 1].byteCount &+ 1 : classes[index].byteCount
             element("size from", smallest, "to", classes[index].byteCount, &text)
             text.write(" total=\"")
             text.write(free &* classes[index].byteCount)

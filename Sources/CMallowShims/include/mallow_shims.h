@@ -38,6 +38,9 @@
 #endif
 // As large as a heap's tables, so that every look-up in them finds no page.
 #define MALLOW_HEAP_WORDS 240
+// The word of a heap that leads to its table of buckets, and the entries of such a table.
+#define MALLOW_HEAP_BUCKETS_WORD 32
+#define MALLOW_BUCKET_ENTRIES 202
 #define MALLOW_PROCESS_BYTES 65536
 
 // MARK: - Thread-local slots
@@ -45,7 +48,7 @@
 // What a thread knows of itself: ThisThread.swift says what the words mean and who may change them.
 struct mallow_thread {
     // Never null: a thread without a heap has `mallow_no_heap`, every word of which is the address of a page that has no
-    // free block, so that malloc's hit path needs no check of its own.
+    // free block, or of a table of such addresses: so malloc's hit path needs no check of its own.
     void *heap;
     uintptr_t hit;
     uintptr_t inside;
@@ -108,6 +111,7 @@ static inline void mallow_unregister_context(void) {
 // MARK: - Static storage
 
 extern void *const mallow_no_heap_storage[MALLOW_HEAP_WORDS] MALLOW_HIDDEN;
+extern void *const mallow_no_buckets_storage[MALLOW_BUCKET_ENTRIES] MALLOW_HIDDEN;
 extern char mallow_no_page_storage[128] MALLOW_HIDDEN;
 extern char mallow_process_storage[MALLOW_PROCESS_BYTES] MALLOW_HIDDEN;
 // As many zeros as a segment has records, where a map entry of 0 leads, and behind them the map.
@@ -120,6 +124,7 @@ extern char mallow_report_path_storage[MALLOW_REPORT_PATH_BYTES] MALLOW_HIDDEN;
 static inline void *mallow_report_path(void) { return mallow_report_path_storage; }
 
 static inline void *mallow_no_heap(void) { return (void *)mallow_no_heap_storage; }
+static inline void *mallow_no_buckets(void) { return (void *)mallow_no_buckets_storage; }
 static inline void *mallow_no_page(void) { return mallow_no_page_storage; }
 static inline void *mallow_process(void) { return mallow_process_storage; }
 static inline uintptr_t *mallow_no_records(void) { return mallow_segment_map_storage; }
