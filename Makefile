@@ -95,7 +95,7 @@ bench-cache: needs-swift
 bench-stream: needs-swift
 	Examples/StreamServer/Scripts/bench-stream.sh $(ARGS)
 
-## The hit paths of malloc and free, as instructions.
+## The hit paths of malloc, free and buckets, as instructions.
 disassembly: lib
 	Scripts/disassembly.sh
 

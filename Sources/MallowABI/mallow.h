@@ -35,6 +35,55 @@ size_t mallow_usable_size(void *block);
 /* What a request would be given, in bytes. */
 size_t mallow_good_size(size_t byte_count);
 
+/* A bucket: blocks of exactly the size and alignment of one type, from pages that hold nothing else. Where malloc rounds a
+ * structure of 24 or 40 bytes up to 32 or 48, a bucket does not. Sizes that malloc gives exactly, such as 240, come from
+ * the same pages as malloc's. All buckets of one size, in whatever source file or library, are the same to malloc.
+ *
+ *     struct node { struct node *left, *right; long value; };
+ *     MALLOW_BUCKET(node);
+ *
+ *     struct node *root = node_allocate();     or node_allocate_zeroed(), from any thread; NULL and ENOMEM as malloc
+ *     node_free(root);                         or mallow_free, from any thread
+ *
+ * MALLOW_BUCKET_TYPE(type, name) does it for a type that is no structure, or of C++: name_allocate() and so on, memory
+ * alone, in which C++ constructs and destroys as anywhere. Both may stand in any number of source files.
+ *
+ * Of use where there are many blocks of a size that malloc rounds up. Sizes are rounded up to 8 bytes. mallow_usable_size
+ * tells the size; a block is aligned as its type is, which may be less than malloc's 16 bytes. Up to 128 sizes have pages
+ * of their own in a process; the blocks of further ones, and types above 32 KiB, are as malloc's. So are the first eight
+ * blocks of a thread beside 128 others. */
+struct mallow_bucket {
+    size_t byte_count; /* of the type */
+    size_t alignment;  /* of the type: a power of two */
+    size_t state;      /* 0; malloc's from then on */
+};
+
+/* What the functions that MALLOW_BUCKET defines call. The bucket stays where it is while it is used; its blocks may
+ * outlive it. */
+void *mallow_bucket_allocate(struct mallow_bucket *bucket);
+void *mallow_bucket_allocate_zeroed(struct mallow_bucket *bucket);
+
+#define MALLOW_BUCKET(tag) MALLOW_BUCKET_TYPE(struct tag, tag)
+
+#if defined(__cplusplus)
+#define MALLOW_ALIGNMENT_OF(type) alignof(type)
+#elif defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
+#define MALLOW_ALIGNMENT_OF(type) _Alignof(type)
+#else
+#define MALLOW_ALIGNMENT_OF(type) __alignof__(type)
+#endif
+
+#define MALLOW_BUCKET_TYPE(type, name)                                                                       \
+    static struct mallow_bucket name##_bucket = {sizeof(type), MALLOW_ALIGNMENT_OF(type), 0};               \
+    __attribute__((unused)) static inline type *name##_allocate(void) {                                     \
+        return (type *)mallow_bucket_allocate(&name##_bucket);                                              \
+    }                                                                                                        \
+    __attribute__((unused)) static inline type *name##_allocate_zeroed(void) {                              \
+        return (type *)mallow_bucket_allocate_zeroed(&name##_bucket);                                       \
+    }                                                                                                        \
+    __attribute__((unused)) static inline void name##_free(type *block) { mallow_free((void *)block); }     \
+    struct mallow_bucket
+
 /* Gives all free memory back to the operating system, now. Returns 1 if there was any. `padding` is ignored. */
 int mallow_trim(size_t padding);
 

@@ -47,7 +47,14 @@ import Testing
         let folder = try TemporaryFolder.make("header")
         for (name, compiler) in [("use.c", ["cc", "-std=c99"]), ("use.cpp", ["c++", "-std=c++11"])] {
             let file = folder.appendingPathComponent(name)
-            let text = "#include <mallow.h>\nint main(void) { mallow_free(mallow_malloc(1)); return 0; }\n"
+            let text = """
+                #include <mallow.h>
+                struct pair { void *left, *right; };
+                MALLOW_BUCKET(pair);
+                MALLOW_BUCKET_TYPE(double, number);
+                int main(void) { mallow_free(mallow_malloc(1)); pair_free(pair_allocate()); return 0; }
+
+                """
             try text.write(to: file, atomically: true, encoding: .utf8)
             var command = Command()
             let strict = ["-Wall", "-Wextra", "-Wpedantic", "-Wstrict-prototypes", "-Werror", "-fsyntax-only"]
