@@ -102,7 +102,9 @@ let package = Package(
             exclude: ["Refused", "Accepted"]),
         .testTarget(
             name: "SegmentedBuffersTests", dependencies: ["Mallow", "AllocatorTestKit", "SystemMemory"]),
-        .testTarget(name: "HeapsTests", dependencies: ["Heaps", "AllocatorCore", "AllocatorTestKit", "MallocHeap"]),
+        .testTarget(
+            name: "HeapsTests",
+            dependencies: ["Heaps", "AllocatorCore", "ComposableAllocators", "AllocatorTestKit", "MallocHeap"]),
         .testTarget(name: "AllocatorTestKitTests", dependencies: ["Mallow", "AllocatorTestKit"]),
         .testTarget(name: "MallowABITests", exclude: ["Misuse", "Programs", "exported-symbols.txt"]),
         .testTarget(name: "MallowToolTests"),
