@@ -33,6 +33,15 @@ enum Misuse {
     static func corruptedLink(_ address: UInt) -> Never {
         end("malloc", address, "a free block was written to after it was freed")
     }
+    static func deadHeap(_ caller: StaticString, _ address: UInt) -> Never {
+        end(caller, address, "not a live heap (destroyed, deleted, or never made)")
+    }
+    static func otherHeap(_ caller: StaticString, _ address: UInt) -> Never {
+        end(caller, address, "not a block of this heap (another heap's, or the default one's)")
+    }
+    static func heapInVisit(_ caller: StaticString, _ address: UInt) -> Never {
+        end(caller, address, "called by the visitor of this heap, which may only free its blocks")
+    }
 
     @inline(never)
     private static func end(_ caller: StaticString, _ address: UInt, _ what: StaticString) -> Never {

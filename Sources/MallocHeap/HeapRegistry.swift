@@ -139,6 +139,13 @@ enum HeapRegistry {
         mallow_set_errno(savedErrno)
     }
 
+    /// Leaves a heap that no thread owns to whoever comes next.
+    static func leave(_ heap: Heap) {
+        Process.registryLock.acquire()
+        pushOrphan(heap)
+        Process.registryLock.release()
+    }
+
     private static func pushOrphan(_ heap: Heap) {
         heap.pointee.state = .orphaned
         heap.pointee.nextOrphan = state.pointee.firstOrphan
@@ -186,6 +193,7 @@ enum HeapRegistry {
     }
 
     static func lookAfterOneOrphan() {
+        if FirstClassHeaps.exist { FirstClassHeaps.lookAfterOne(at: SystemMemory.milliseconds()) }
         let hasOrphan = state.pointee.orphanCount.load(ordering: .relaxed) > 0
         guard hasOrphan || state.pointee.hasNursery.load(ordering: .relaxed) else { return }
         Process.registryLock.acquire()
@@ -244,7 +252,7 @@ enum HeapRegistry {
     /// Before a fork: nobody else changes the process's lists until it is over. This thread may: handlers of others,
     /// which allocate, run between ours and the fork.
     static func prepareFork() {
-        Process.registryLock.acquire()
+        FirstClassHeaps.acquireAllAndRegistry()
         Process.poolLock.acquire()
         state.pointee.forkingThread.store(UInt(mallow_thread_identity()), ordering: .relaxed)
     }
@@ -253,6 +261,7 @@ enum HeapRegistry {
         state.pointee.forkingThread.store(0, ordering: .relaxed)
         Process.poolLock.release()
         Process.registryLock.release()
+        FirstClassHeaps.releaseAll()
     }
 
     /// In the child: the other threads are gone. Their heaps become orphans, but for those in the middle of a change.
@@ -261,6 +270,7 @@ enum HeapRegistry {
         Purger.childAfterFork()
         Process.poolLock.reset()
         Process.registryLock.reset()
+        FirstClassHeaps.resetLocks()
         var candidate = state.pointee.heaps
         while let heap = candidate {
             candidate = heap.pointee.nextInRegistry

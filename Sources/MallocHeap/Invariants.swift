@@ -10,7 +10,7 @@
         /// The first broken invariant, in words; nil if all hold. O(blocks).
         public static func brokenInvariant() -> String? {
             Process.initializeIfNeeded()
-            return brokenSegment() ?? brokenHeap() ?? brokenMapping()
+            return brokenSegment() ?? brokenHeap() ?? brokenMapping() ?? brokenFirstClassHeap()
         }
 
         // MARK: - Segments and pages

@@ -60,39 +60,98 @@ extension Malloc {
     ) -> UnsafeMutableRawPointer? {
         guard let pointer else { return allocate(byteCount) }
         let address = UInt(bitPattern: pointer)
-        let page = checkedPage(of: address, caller: "realloc")
-        if LinkTag.isOn(block: address), page.pointee.kind == PageKind.small, isFreeLink(page, address) {
-            Misuse.freed("realloc", address)
-        }
+        let page = livePage(of: address, caller: "realloc")
         if byteCount == 0 {
             deallocate(pointer)
             return nil
         }
+        let savedErrno = mallow_errno()
+        if let resized = resizeWithoutCopying(page, address, byteCount) { return rawPointer(resized) }
         let usable = page.pointee.blockByteCount
         let isSmall = page.pointee.kind == PageKind.small
-        if byteCount <= usable {
-            // Small blocks stay while they fill half of what they have, others while an eighth is all there is to save.
-            if isSmall ? byteCount >= usable / 2 || usable <= 16 : usable &- byteCount <= usable / 8 { return pointer }
-        }
-        let savedErrno = mallow_errno()
-        if !isSmall, byteCount <= UInt(Int.max), byteCount > Layout.smallLimit {
-            let moved = page.pointee.kind == PageKind.run ? resizeRun(page, byteCount) : resizeMapping(page, byteCount)
-            if let moved {
-                mallow_set_errno(savedErrno)
-                if Process.state.pointee.isCounting {
-                    Counting.resizedLarge(from: usable, to: goodSize(byteCount), requested: byteCount)
-                }
-                return rawPointer(moved)
-            }
-        }
         // A block that had to move because it grew is likely to grow on: an eighth more saves every other move.
         let isGrowing =
             isSmall && byteCount > usable && byteCount <= Layout.smallLimit / 2 && !Process.state.pointee.isCounting
-        guard let target = allocate(isGrowing ? byteCount &+ byteCount / 8 : byteCount) else { return nil }
+        let wanted = isGrowing ? byteCount &+ byteCount / 8 : byteCount
+        // A block of a first-class heap stays one.
+        let moved = FirstClassHeaps.exist ? FirstClassHeap.allocate(wanted, besides: page) : allocate(wanted)
+        guard let target = moved else { return nil }
         memcpy(target, pointer, Int(bitPattern: min(usable, byteCount)))
         deallocate(pointer)
         mallow_set_errno(savedErrno)
         return target
+    }
+
+    /// Where the block is when it stays, or the kernel can move it; nil where it must be copied.
+    @inline(__always)
+    private static func resizeWithoutCopying(_ page: Page, _ address: UInt, _ byteCount: UInt) -> UInt? {
+        let usable = page.pointee.blockByteCount
+        if isWorthKeeping(page, byteCount) { return address }
+        guard page.pointee.kind != PageKind.small, byteCount <= UInt(Int.max), byteCount > Layout.smallLimit else {
+            return nil
+        }
+        let savedErrno = mallow_errno()
+        let moved = page.pointee.kind == PageKind.run ? resizeRun(page, byteCount) : resizeMapping(page, byteCount)
+        guard let moved else { return nil }
+        mallow_set_errno(savedErrno)
+        if Process.state.pointee.isCounting {
+            Counting.resizedLarge(from: usable, to: goodSize(byteCount), requested: byteCount)
+        }
+        return moved
+    }
+
+    /// Small blocks stay while they fill half of what they have, others while an eighth is all there is to save.
+    @inline(__always)
+    private static func isWorthKeeping(_ page: Page, _ byteCount: UInt) -> Bool {
+        let usable = page.pointee.blockByteCount
+        guard byteCount <= usable else { return false }
+        return page.pointee.kind == PageKind.small
+            ? byteCount >= usable / 2 || usable <= 16 : usable &- byteCount <= usable / 8
+    }
+
+    /// `reallocate`, where nothing has to be copied; nil, and the block as it was, where something has.
+    static func resizeWithoutCopying(
+        _ pointer: UnsafeMutableRawPointer, _ byteCount: UInt, caller: StaticString
+    ) -> UnsafeMutableRawPointer? {
+        let address = UInt(bitPattern: pointer)
+        return resizeWithoutCopying(livePage(of: address, caller: caller), address, byteCount).map { rawPointer($0) }
+    }
+
+    /// Changes the size of a block and leaves it where it is. Nil, and the block as it was, where that cannot be.
+    ///
+    /// - Returns: what may be used of it now, in bytes.
+    public static func resizeInPlace(_ pointer: UnsafeMutableRawPointer, _ byteCount: UInt) -> UInt? {
+        resizeInPlace(pointer, byteCount, caller: "realloc")
+    }
+
+    static func resizeInPlace(
+        _ pointer: UnsafeMutableRawPointer, _ byteCount: UInt, caller: StaticString
+    ) -> UInt? {
+        let page = livePage(of: UInt(bitPattern: pointer), caller: caller)
+        let usable = page.pointee.blockByteCount
+        if isWorthKeeping(page, byteCount) { return usable }
+        guard page.pointee.kind != PageKind.small, byteCount <= UInt(Int.max), byteCount > Layout.smallLimit else {
+            return nil
+        }
+        let savedErrno = mallow_errno()
+        defer { mallow_set_errno(savedErrno) }
+        guard
+            page.pointee.kind == PageKind.run
+                ? resizeRunInPlace(page, byteCount) : Mappings.resizeInPlace(page, to: byteCount)
+        else { return nil }
+        if Process.state.pointee.isCounting {
+            Counting.resizedLarge(from: usable, to: page.pointee.blockByteCount, requested: byteCount)
+        }
+        return page.pointee.blockByteCount
+    }
+
+    /// `checkedPage` of a block that is to be resized, and so is live.
+    private static func livePage(of address: UInt, caller: StaticString) -> Page {
+        let page = checkedPage(of: address, caller: caller)
+        if LinkTag.isOn(block: address), page.pointee.kind == PageKind.small, isFreeLink(page, address) {
+            Misuse.doubleFree(caller, address)
+        }
+        return page
     }
 
     /// The commonest case, for strings that grow: a block of any thread's that the new size still fits. False where it
@@ -114,20 +173,25 @@ extension Malloc {
     }
 
     private static func resizeRun(_ page: Page, _ byteCount: UInt) -> UInt? {
+        if resizeRunInPlace(page, byteCount) { return page.start }
+        return page.pointee.blockByteCount >= Layout.remapThreshold
+            ? Mappings.adopt(run: page, growingTo: byteCount) : nil
+    }
+
+    private static func resizeRunInPlace(_ page: Page, _ byteCount: UInt) -> Bool {
         let needed = Layout.roundedUp(byteCount, toMultipleOf: Process.state.pointee.osPageByteCount)
         let slices = Int(bitPattern: Layout.roundedUp(byteCount, toMultipleOf: Layout.sliceByteCount) >> 16)
         let held = Int(page.pointee.sliceCount)
         if slices <= held {
             if slices < held { SlicePool.give(page: page, from: slices) }
             page.pointee.blockByteCount = needed
-            return page.start
+            return true
         }
         if slices < Int(Layout.slicesPerSegment), SlicePool.extend(page: page, to: slices) {
             page.pointee.blockByteCount = needed
-            return page.start
+            return true
         }
-        return page.pointee.blockByteCount >= Layout.remapThreshold
-            ? Mappings.adopt(run: page, growingTo: byteCount) : nil
+        return false
     }
 
     private static func resizeMapping(_ page: Page, _ byteCount: UInt) -> UInt? {
@@ -176,6 +240,17 @@ extension Malloc {
         let savedErrno = mallow_errno()
         Process.initializeIfNeeded()
         Process.state.pointee.trimEpoch.wrappingAdd(1, ordering: .relaxed)
+        giveBackOwn()
+        HeapRegistry.trimOthers()
+        FirstClassHeaps.trim()
+        HeapRegistry.trimOrphans()
+        let released = SlicePool.trim()
+        mallow_set_errno(savedErrno)
+        return released
+    }
+
+    /// Gives back what is free in the calling thread's heap.
+    static func giveBackOwn() {
         let heap = enter()
         if heap.isHeap {
             heap.pointee.isBusy = true
@@ -184,10 +259,5 @@ extension Malloc {
             heap.pointee.isBusy = false
         }
         leave()
-        HeapRegistry.trimOthers()
-        HeapRegistry.trimOrphans()
-        let released = SlicePool.trim()
-        mallow_set_errno(savedErrno)
-        return released
     }
 }

@@ -89,6 +89,7 @@ extension Malloc {
             if let run = result {
                 let osPage = Process.state.pointee.osPageByteCount
                 run.page.pointee.blockByteCount = Layout.roundedUp(max(byteCount, 1), toMultipleOf: osPage)
+                run.page.pointee.mark = 0
                 run.page.pointee.kind = PageKind.run
             }
         } else {
@@ -141,7 +142,7 @@ extension Malloc {
         return page
     }
 
-    private static func deallocateLarge(_ page: Page) {
+    static func deallocateLarge(_ page: Page) {
         if Process.state.pointee.isCounting { Counting.freed(page.pointee.blockByteCount) }
         let savedErrno = mallow_errno()
         if page.pointee.kind == PageKind.run { SlicePool.give(page: page) } else { Mappings.give(page) }

@@ -47,6 +47,7 @@ enum Mappings {
         Process.poolLock.acquire()
         defer { Process.poolLock.release() }
         unlink(page)
+        FirstClassHeap.forget(large: page)
         page.pointee.kind = PageKind.none
         Address.setMapEntry(page.pointee.mappingAddress, to: 0)
         let byteCount = page.pointee.mappingByteCount
@@ -71,6 +72,21 @@ enum Mappings {
         Process.poolLock.acquire()
         defer { Process.poolLock.release() }
         return resizeLocked(page, to: byteCount)
+    }
+
+    /// Changes the size of a block where it is; false, and the block as it was, where its neighbours leave no room.
+    /// Takes the lock.
+    static func resizeInPlace(_ page: Page, to byteCount: UInt) -> Bool {
+        Process.poolLock.acquire()
+        defer { Process.poolLock.release() }
+        let needed = Layout.roundedUp(byteCount, toMultipleOf: Process.state.pointee.osPageByteCount)
+        let address = page.pointee.mappingAddress
+        let mapped = page.pointee.mappingByteCount
+        if needed <= mapped { return resizeLocked(page, to: byteCount) != nil }
+        guard SystemMemory.resizeInPlace(address: address, from: mapped, to: needed) else { return false }
+        setMapped(page, address: address, byteCount: needed)
+        page.pointee.blockByteCount = needed
+        return true
     }
 
     private static func resizeLocked(_ page: Page, to byteCount: UInt) -> UInt? {
@@ -141,6 +157,7 @@ enum Mappings {
         }
         let segment = Segment(at: page.address & ~(Layout.segmentByteCount &- 1))
         let first = Int(bitPattern: (page.address &- segment.address) / Layout.recordByteCount)
+        FirstClassHeap.moved(large: page, to: record)
         page.pointee.kind = PageKind.none
         SlicePool.markFree(segment, first, count: Int(page.pointee.sliceCount), isDirty: false)
         return grown
@@ -254,6 +271,7 @@ enum Mappings {
     }
 
     private static func link(_ page: Page) {
+        page.pointee.mark = 0
         page.pointee.previous = nil
         page.pointee.next = state.pointee.liveMappings
         if let first = state.pointee.liveMappings { first.pointee.previous = page }

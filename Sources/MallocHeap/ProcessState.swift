@@ -5,7 +5,8 @@
 //   +256  ProcessState           +768  PoolState
 //   +1280 the first metadata (heaps), so that a small program touches one page of it
 //
-// Thread-safety: each field says which lock guards it. Lock order: registry, then pool.
+// Thread-safety: each field says which lock guards it. Lock order: a first-class heap's, registry,
+// then pool.
 
 import CMallowShims
 import Synchronization
@@ -32,6 +33,9 @@ struct ProcessState: ~Copyable {
     let forkingThread: Atomic<UInt>
     /// A thread waits for its heap, which is parked.
     let isAwaited: Atomic<Bool>
+    /// The first of all first-class heaps, and the one that was looked after last.
+    let firstClassHeaps: Atomic<UInt>
+    let firstClassCursor: Atomic<UInt>
     /// Raised by `trim`: each heap gives back what it can at its next slow path.
     let trimEpoch: Atomic<UInt>
 
@@ -65,6 +69,8 @@ struct ProcessState: ~Copyable {
     var firstOrphan: Heap?
     var lastOrphan: Heap?
     var nursery: Heap?
+    /// First-class heaps that ended.
+    var freeFirstClassHeap: UInt
     var heapCount: UInt
     var ownedHeapCount: UInt
     var peakOwnedHeapCount: UInt

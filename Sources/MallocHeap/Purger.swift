@@ -128,9 +128,10 @@ enum Purger {
             heap.tickParked(at: now)
             if heap.isSettled { heap.pointee.settledActivity = activity }
         }
+        let othersAreClean = FirstClassHeaps.lookAfterAll(at: now)
         let orphansAreClean = HeapRegistry.lookAfterOrphans(at: now)
         SlicePool.tickNow()
-        return !reachedAll || !orphansAreClean || hasWork()
+        return !reachedAll || !othersAreClean || !orphansAreClean || hasWork()
     }
 
     private static func hasWork() -> Bool {

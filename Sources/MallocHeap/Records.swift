@@ -66,10 +66,11 @@ struct PageRecord: ~Copyable {
     // Mappings only.
     var mappingAddress: UInt
     var mappingByteCount: UInt
-    /// A mapping: when it was freed. A current page: what its list was like when it was looked at last.
+    /// A live run or mapping: the first-class heap it is of, or 0. A freed mapping: when it was freed. A current page:
+    /// what its list was like when it was looked at last.
     var mark: UInt
 
-    // Pages of small blocks only: see SparsePages.swift.
+    // Pages of small blocks: see SparsePages.swift. The links also serve large blocks of first-class heaps.
     var nextSparse: Page?
     var previousSparse: Page?
     /// When the page became sparse, in milliseconds that wrap around; 0 while it is not.
@@ -135,6 +136,8 @@ struct HeapRecord: ~Copyable {
     // A cache line of its own: other threads write it.
     /// Pages of this heap that other threads freed blocks of, linked by `nextMessage`.
     let messages: Atomic<UInt>
+    /// The first-class heap whose blocks these are, or 0: see FirstClassHeap.swift.
+    let handle: Atomic<UInt>
 }
 
 enum HeapState: UInt8 {
@@ -143,6 +146,8 @@ enum HeapState: UInt8 {
     case orphaned
     /// The nursery, which no thread owns: used under the registry's lock.
     case shared
+    /// A heap that the program made, which no thread owns: used under its own lock.
+    case firstClass
     /// Its thread was in the middle of a change when the process forked: nobody may allocate from it again.
     case frozen
 }

@@ -118,6 +118,7 @@ enum SlicePool {
         let count = Int(page.pointee.sliceCount) &- firstSlice
         let first = Int(bitPattern: (page.address &- segment.address) / Layout.recordByteCount) &+ firstSlice
         if firstSlice == 0 {
+            if page.pointee.kind == PageKind.run { FirstClassHeap.forget(large: page) }
             page.pointee.kind = PageKind.none
             page.pointee.owner.store(0, ordering: .relaxed)
         } else {

@@ -119,6 +119,69 @@ void mallow_statistics(struct mallow_statistics *result);
 /* Writes a readable report to standard error: what malloc_stats does under Mallow. */
 void mallow_print_statistics(void);
 
+/* First-class heaps: blocks of one purpose together, to free them at once, to look at them, or to count them apart.
+ *
+ * Any thread may allocate from a heap and free its blocks; a lock is taken for it, so a heap for each thread or task is
+ * faster than one that many use. A page of 64 KiB belongs to one heap: many heaps with few blocks each cost memory. Where
+ * a heap is asked for, NULL stands for the default heap, that of malloc. In the child of a fork every heap is as it was.
+ */
+typedef struct mallow_heap mallow_heap;
+
+/* A heap without a block, or NULL with errno ENOMEM. It takes memory with its first block. */
+mallow_heap *mallow_heap_new(void);
+
+/* As the functions without heap_, but the block is the heap's. */
+void *mallow_heap_malloc(mallow_heap *heap, size_t byte_count);
+void *mallow_heap_calloc(mallow_heap *heap, size_t count, size_t byte_count);
+void *mallow_heap_aligned(mallow_heap *heap, size_t alignment, size_t byte_count);
+
+/* The result is the heap's, whatever heap the block was of. mallow_realloc leaves a block to the heap that it is of. */
+void *mallow_heap_realloc(mallow_heap *heap, void *block, size_t byte_count);
+
+/* Frees a block of this heap; of another's, it ends the program with a message. mallow_free frees blocks of any heap. */
+void mallow_heap_free(mallow_heap *heap, void *block);
+
+/* Frees all blocks of the heap at once, and ends it: costs pages, not blocks. No other thread may use the heap or free
+ * blocks of it meanwhile. Nothing happens to NULL. */
+void mallow_heap_destroy(mallow_heap *heap);
+
+/* Ends the heap. Its live blocks are the default heap's from now on; nothing is copied. Other threads may free blocks of
+ * it meanwhile, and not allocate from it. Nothing happens to NULL. */
+void mallow_heap_delete(mallow_heap *heap);
+
+/* Calls the visitor with each live block of the heap and what may be used of it, in bytes, until it returns another
+ * number than 0, which is the result.
+ *
+ * The visitor may read and write the block, free it or others, and use malloc and other heaps. It may not allocate from
+ * this heap, resize, visit, destroy or delete, nor fork: such a call ends the program with a message, or never returns
+ * where another thread makes it for the visitor. A block that another thread frees meanwhile may be visited or not. The
+ * default heap cannot be visited: -1 and EINVAL. */
+typedef int mallow_heap_visitor(void *context, void *block, size_t byte_count);
+int mallow_heap_visit(mallow_heap *heap, mallow_heap_visitor *visitor, void *context);
+
+/* Figures of one heap. Bytes where nothing else is said. */
+struct mallow_heap_statistics {
+    uint64_t live_blocks;
+    uint64_t live_bytes;
+    uint64_t committed_bytes; /* an upper bound of what is resident */
+    uint64_t pages;           /* of 64 KiB, with blocks of up to 32 KiB */
+    uint64_t large_blocks;    /* those of the live blocks that are larger */
+    uint64_t large_bytes;
+};
+
+/* Fills `result`. Costs microseconds a megabyte of the heap. */
+void mallow_heap_statistics(mallow_heap *heap, struct mallow_heap_statistics *result);
+
+/* The heap that a block is of; NULL for the default heap's, and for any address that is not in a block of Mallow's. */
+mallow_heap *mallow_heap_of(const void *block);
+
+/* Whether an address lies in memory of this heap: 1 for every live block of it. Any address may be asked about. */
+int mallow_heap_owns(mallow_heap *heap, const void *address);
+
+/* Gives back what the calling thread holds and does not use, while it is idle: for the threads of a pool, before a long
+ * wait. The thread may go on as if nothing had been; its next blocks cost as much as its first. */
+void mallow_thread_idle(void);
+
 #ifdef __cplusplus
 }
 #endif

@@ -204,6 +204,11 @@ struct mallow_statistics_fields {
     uint64_t threads, peak_threads, heaps;
 };
 
+// As above, of a first-class heap.
+struct mallow_heap_statistics_fields {
+    uint64_t live_blocks, live_bytes, committed_bytes, pages, large_blocks, large_bytes;
+};
+
 static inline void mallow_write_stream(void *stream, const void *bytes, size_t count) {
     fwrite(bytes, 1, count, (FILE *)stream);
 }
