@@ -220,14 +220,21 @@ extension Malloc {
         return allocateLarge(byteCount, alignment: alignment, isZeroed: false)
     }
 
-    /// How long what is free keeps its memory before the kernel gets it back. Call it before the program starts
-    /// threads.
+    /// How long what is free keeps its memory before the kernel gets it back. What waits already goes by the delay
+    /// before.
     ///
     /// - Parameter milliseconds: 50 unless set; 0 gives back at the next slow call. Above 2^30, about twelve days, it
     ///   counts as that.
     public static func setPurgeDelay(milliseconds: UInt) {
         Process.initializeIfNeeded()
-        Process.state.pointee.purgeDelay = min(milliseconds, Layout.largestPurgeDelayInMilliseconds)
+        Process.state.pointee.purgeDelay.store(
+            min(milliseconds, Layout.largestPurgeDelayInMilliseconds), ordering: .relaxed)
+    }
+
+    /// What `setPurgeDelay` has set, in milliseconds.
+    public static var purgeDelayInMilliseconds: UInt {
+        Process.initializeIfNeeded()
+        return Process.purgeDelay
     }
 
     /// Gives back to the kernel all that is free, now: in all threads' heaps, in those of ended threads, and in the

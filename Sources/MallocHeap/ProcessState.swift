@@ -44,8 +44,9 @@ struct ProcessState: ~Copyable {
     var osPageByteCount: UInt
     var threadKey: pthread_key_t
     var hasThreadKey: Bool
-    /// In milliseconds. Set by `Malloc.setPurgeDelay`, before the program starts threads.
-    var purgeDelay: UInt
+
+    /// In milliseconds. Set by `Malloc.setPurgeDelay`, at any time.
+    let purgeDelay: Atomic<UInt>
 
     // Statistics, when they are on.
     var isCounting: Bool
@@ -125,7 +126,7 @@ enum Process {
 
     /// How long free memory stays before it is given back, in milliseconds.
     @inline(__always)
-    static var purgeDelay: UInt { state.pointee.purgeDelay }
+    static var purgeDelay: UInt { state.pointee.purgeDelay.load(ordering: .relaxed) }
 
     /// Whether this thread is between the handlers of a fork, and so holds both locks.
     @inline(__always)
@@ -146,7 +147,7 @@ enum Process {
         guard state.pointee.initialized.load(ordering: .acquiring) != 2 else { return registryLock.release() }
         assert(MemoryLayout<ProcessState>.size <= 512 && MemoryLayout<PoolState>.size <= 512)
         state.pointee.osPageByteCount = SystemMemory.pageSize()
-        state.pointee.purgeDelay = Layout.purgeDelayInMilliseconds
+        state.pointee.purgeDelay.store(Layout.purgeDelayInMilliseconds, ordering: .relaxed)
         state.pointee.linkKey = LinkTag.key(random: randomWord())
         poolPointer.pointee.metadataNext = UInt(bitPattern: mallow_process()) &+ metadataOffset
         poolPointer.pointee.metadataEnd = UInt(bitPattern: mallow_process()) &+ UInt(MALLOW_PROCESS_BYTES)
