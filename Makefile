@@ -131,4 +131,4 @@ uninstall:
 		"$(DESTDIR)$(PREFIX)/include/mallow.h" "$(DESTDIR)$(PREFIX)/lib/pkgconfig/mallow.pc"
 
 clean:
-	rm -rf build .build Package.resolved $(foreach p,Benchmarks Tests/ClientPackage Tests/AdaptersPackage $(wildcard Examples/*),$(p)/.build $(p)/Package.resolved)
+	rm -rf build .build Package.resolved $(foreach p,Benchmarks Tests/ClientPackage Tests/AdaptersPackage Tests/MallocClientPackage $(wildcard Examples/*),$(p)/.build $(p)/Package.resolved)

@@ -5,9 +5,10 @@ import PackageDescription
 // Swift, for the C library, which must run before and after any Swift runtime. `…Embedded` is a symbolic link to the
 // same folder. Both are optimised in every configuration: an unoptimised malloc instantiates generic metadata, which
 // calls malloc.
+// Functions that call none have no frame, although SwiftPM asks for frame pointers: the hit paths are such functions.
 // A debug build gives each file an object of its own and still wants the whole module: that takes two threads.
 let wholeModule: [SwiftSetting] = [
-    .unsafeFlags(["-O", "-wmo", "-enforce-exclusivity=unchecked"]),
+    .unsafeFlags(["-O", "-wmo", "-enforce-exclusivity=unchecked", "-Xcc", "-momit-leaf-frame-pointer"]),
     .unsafeFlags(["-num-threads", "2"], .when(configuration: .debug)),
 ]
 
@@ -33,6 +34,7 @@ let package = Package(
                 "Mallow", "RangeAllocators", "AllocatorCore", "ComposableAllocators", "SlabArenas", "SegmentedBuffers",
                 "Heaps",
             ]),
+        .library(name: "MallowMalloc", targets: ["MallowMalloc"]),
         .library(name: "MallowNIO", targets: ["MallowNIO"]),
         .library(name: "MallowFoundation", targets: ["MallowFoundation"]),
         .library(name: "AllocatorTestKit", targets: ["AllocatorTestKit"]),
@@ -56,9 +58,22 @@ let package = Package(
             name: "MallocHeapEmbedded", dependencies: ["CMallowShims", "SystemMemoryEmbedded"],
             swiftSettings: embedded),
         .target(
-            name: "MallowABI", dependencies: ["CMallowShims", "SystemMemoryEmbedded", "MallocHeapEmbedded"],
+            name: "MallowABI", dependencies: ["CMallowShims", "SystemMemory", "MallocHeap"],
+            exclude: ["exports.txt", "mallow.h"],
+            swiftSettings: wholeModule + [.enableExperimentalFeature("SymbolLinkageMarkers")]),
+        .target(
+            name: "MallowABIEmbedded", dependencies: ["CMallowShims", "SystemMemoryEmbedded", "MallocHeapEmbedded"],
             exclude: ["exports.txt", "mallow.h"],
             swiftSettings: embedded),
+        // The names of exports.txt in an executable: one jump each.
+        .target(name: "CMallowMalloc"),
+        .target(
+            name: "MallowMalloc",
+            dependencies: [
+                .target(name: "CMallowMalloc", condition: .when(platforms: [.linux])),
+                .target(name: "MallowABI", condition: .when(platforms: [.linux])),
+                .target(name: "MallocHeap", condition: .when(platforms: [.linux])),
+            ]),
         .target(name: "RangeAllocators"),
         .target(name: "AllocatorCore", dependencies: ["CMallowShims", "SystemMemory"]),
         .target(

@@ -24,10 +24,10 @@ tool() { # the toolchain's own, or the system's
 clang=$(tool clang) lld=$(tool ld.lld) objcopy=$(tool llvm-objcopy) ar=$(tool llvm-ar)
 
 # A library of an odd build would be slower: the same flags always, whatever the package is built with.
-"$swift" build -c release --omit-frame-pointers --scratch-path "$scratch" --target MallowABI
+"$swift" build -c release --omit-frame-pointers --scratch-path "$scratch" --target MallowABIEmbedded
 
 objects=$("$swift" build -c release --scratch-path "$scratch" --show-bin-path)
-abi=$objects/MallowABI.build/MallowABI.o
+abi=$objects/MallowABIEmbedded.build/MallowABIEmbedded.o
 storage=$objects/CMallowShims.build/storage.c.o
 
 mkdir -p "$output/lib/pkgconfig" "$output/include" "$scratch/link"

@@ -22,7 +22,7 @@ allow() { # folder, then what it may import
 
 allow SystemMemory CMallowShims Synchronization
 allow MallocHeap CMallowShims SystemMemory SystemMemoryEmbedded Synchronization
-allow MallowABI CMallowShims SystemMemoryEmbedded MallocHeapEmbedded
+allow MallowABI CMallowShims SystemMemory SystemMemoryEmbedded MallocHeap MallocHeapEmbedded
 allow RangeAllocators Synchronization
 allow AllocatorCore CMallowShims SystemMemory Glibc Musl Darwin
 allow ComposableAllocators RangeAllocators AllocatorCore SystemMemory CMallowShims Synchronization Glibc Musl Darwin
@@ -31,6 +31,7 @@ allow AllocatorTestKit AllocatorCore Synchronization Glibc Musl Darwin Android
 allow SegmentedBuffers AllocatorCore ComposableAllocators SystemMemory CMallowShims Synchronization Glibc Musl Darwin
 allow Heaps AllocatorCore MallocHeap Synchronization
 allow Mallow RangeAllocators AllocatorCore ComposableAllocators SlabArenas SegmentedBuffers Heaps
+allow MallowMalloc CMallowMalloc MallowABI MallocHeap
 allow MallowNIO Mallow NIOCore Synchronization Glibc Musl Darwin
 allow MallowFoundation Mallow Foundation FoundationEssentials
 allow MallowTool ArgumentParser Foundation FoundationEssentials Glibc Musl Darwin
@@ -38,8 +39,8 @@ allow MallowTool ArgumentParser Foundation FoundationEssentials Glibc Musl Darwi
 for folder in Sources/*/; do
     name=$(basename "$folder")
     case $name in CMallowShims | SystemMemory | SystemMemoryEmbedded | MallocHeap | MallocHeapEmbedded | MallowABI | \
-        RangeAllocators | AllocatorCore | ComposableAllocators | SlabArenas | SegmentedBuffers | AllocatorTestKit | \
-        Heaps | Mallow | MallowNIO | MallowFoundation | MallowTool) ;;
+        MallowABIEmbedded | CMallowMalloc | MallowMalloc | RangeAllocators | AllocatorCore | ComposableAllocators | \
+        SlabArenas | SegmentedBuffers | AllocatorTestKit | Heaps | Mallow | MallowNIO | MallowFoundation | MallowTool) ;;
     *)
         echo "Sources/$name has no place in the order of the layers" >&2
         failed=1

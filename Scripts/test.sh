@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What `make test` runs after the library and the tool are built: formatting and layers, the heap and the allocators
 # under the thread sanitizer, and in release under the address sanitizer, the snippets, a client package in debug and
-# release, one with the adapters, the examples, what `make install` leaves, then all tests, whose summary comes last. The
+# release, one with the adapters, one that runs on the malloc, the examples, what `make install` leaves, then all tests, whose summary comes last. The
 # packages beside the library are built and run meanwhile: together they keep two cores busy, which one build or one run
 # of tests does not.
 set -euo pipefail
@@ -16,6 +16,7 @@ packages() {
     Tests/ClientPackage/run.sh
     Scripts/examples.sh packages
     Tests/AdaptersPackage/run.sh
+    Tests/MallocClientPackage/run.sh
 }
 packages_log=$(mktemp)
 (packages) >"$packages_log" 2>&1 &

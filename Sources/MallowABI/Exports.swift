@@ -5,7 +5,12 @@
 // returned as `UInt`s: the same register, but with a pointer type the compiler cannot make the slow path a tail call.
 
 import CMallowShims
-import MallocHeapEmbedded
+
+#if hasFeature(Embedded)
+    import MallocHeapEmbedded
+#else
+    import MallocHeap
+#endif
 
 @inline(__always)
 private func word(_ pointer: UnsafeMutableRawPointer?) -> UInt { UInt(bitPattern: pointer) }

@@ -2,8 +2,14 @@
 // glibc's XML. Written piece by piece through a buffer of its own; nothing is allocated.
 
 import CMallowShims
-import MallocHeapEmbedded
-import SystemMemoryEmbedded
+
+#if hasFeature(Embedded)
+    import MallocHeapEmbedded
+    import SystemMemoryEmbedded
+#else
+    import MallocHeap
+    import SystemMemory
+#endif
 
 enum Report {
     /// Writes the figures to a descriptor. May be called by a signal handler.

@@ -2,7 +2,12 @@
 // report. `malloc` works before the first of these and after the last.
 
 import CMallowShims
-import MallocHeapEmbedded
+
+#if hasFeature(Embedded)
+    import MallocHeapEmbedded
+#else
+    import MallocHeap
+#endif
 
 /// Called by the loader, with the arguments that it gives to initialisers.
 @section(".init_array") @used

@@ -1,7 +1,12 @@
 // The figures of the heap for C: our own structure, and glibc's three ways to ask.
 
 import CMallowShims
-import MallocHeapEmbedded
+
+#if hasFeature(Embedded)
+    import MallocHeapEmbedded
+#else
+    import MallocHeap
+#endif
 
 /// Fills the structure of `mallow.h`, which has the same fields in the same order as `mallow_statistics_fields`.
 @c(mallow_impl_statistics)

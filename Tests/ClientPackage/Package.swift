@@ -7,6 +7,10 @@ let package = Package(
     platforms: [.macOS(.v15)],
     dependencies: [.package(name: "mallow", path: "../..")],
     targets: [
-        .executableTarget(name: "client", dependencies: [.product(name: "Mallow", package: "mallow")])
+        .executableTarget(
+            name: "client",
+            dependencies: [
+                .product(name: "Mallow", package: "mallow"), .product(name: "MallowMalloc", package: "mallow"),
+            ])
     ]
 )

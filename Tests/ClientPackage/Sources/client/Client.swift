@@ -21,6 +21,7 @@ struct Client {
         checkSlabBuffers()
         checkRangedMemory()
         checkRecyclableMemory()
+        checkMalloc()
         print(failures == 0 ? "every value ended once and every block was freed" : "\(failures) failures")
         exit(failures == 0 ? 0 : 1)
     }

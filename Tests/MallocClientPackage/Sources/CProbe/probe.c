@@ -1,0 +1,22 @@
+#include "probe.h"
+
+#include <malloc.h>
+#include <stdio.h>
+
+static void *block_before_main;
+
+__attribute__((constructor)) static void allocate_before_main(void) { block_before_main = malloc(100); }
+
+size_t probe_usable_size(const void *block) { return malloc_usable_size((void *)block); }
+
+size_t probe_size_before_main(void) { return malloc_usable_size(block_before_main); }
+
+int probe_has_heap_of_glibc(void) {
+    FILE *maps = fopen("/proc/self/maps", "r");
+    if (!maps) return 1;
+    char line[512];
+    int found = 0;
+    while (fgets(line, sizeof line, maps)) found |= strstr(line, "[heap]") != NULL;
+    fclose(maps);
+    return found;
+}
