@@ -82,7 +82,10 @@ extension Malloc {
         if heap.isHeap, heap.pointee.watchedCalls > 0 { heap.noteWatchedCall() }
         leave()
         var result: Run?
-        if byteCount <= Layout.runLimit, alignment <= Layout.runLimit / 2 {
+        let isRun =
+            byteCount <= Layout.runLimit && alignment <= Layout.runLimit / 2
+            && (byteCount < Layout.hugePageByteCount || Process.state.pointee.hugePages != .forLargeBlocks)
+        if isRun {
             let slices = Int(bitPattern: Layout.roundedUp(max(byteCount, 1), toMultipleOf: 1 << 16) >> 16)
             let alignmentInSlices = Int(bitPattern: max(1, alignment &>> Layout.sliceShift))
             result = SlicePool.take(sliceCount: slices, alignmentInSlices: alignmentInSlices)

@@ -25,6 +25,7 @@ enum Mappings {
         defer { Process.poolLock.release() }
         SlicePool.tickLocked()
         let needed = Layout.roundedUp(byteCount, toMultipleOf: Process.state.pointee.osPageByteCount)
+        guard SlicePool.hasRoom(for: needed) else { return nil }
         if alignment <= Layout.segmentByteCount, let page = takeCached(byteCount: needed) {
             page.pointee.blockByteCount = min(page.pointee.mappingByteCount, needed)
             link(page)
@@ -36,6 +37,7 @@ enum Mappings {
             recycle(record: page)
             return nil
         }
+        adviseHugePages(address: address, byteCount: needed)
         describe(page, address: address, mappedByteCount: needed, byteCount: needed)
         state.pointee.mappedBytes &+= needed
         link(page)
@@ -106,6 +108,7 @@ enum Mappings {
         }
         // Growth is likely to go on: some address space in reserve makes it cost a call for each eighth, not each page.
         for wanted in SmallPair(needed &+ Layout.roundedUp(needed / 8, toMultipleOf: osPage), needed) {
+            guard SlicePool.hasRoom(for: wanted &- mapped) else { continue }
             dropCached(toMakeRoomFor: wanted &- mapped)
             if SystemMemory.resizeInPlace(address: address, from: mapped, to: wanted) {
                 setMapped(page, address: address, byteCount: wanted)
@@ -117,6 +120,7 @@ enum Mappings {
             // If it fails the reserved addresses are left alone: they may be another's by now, and hold no memory if
             // not.
             guard SystemMemory.move(address: address, from: mapped, to: wanted, target: target) else { return nil }
+            adviseHugePages(address: target, byteCount: wanted)
             Address.setMapEntry(address, to: 0)
             Address.setMapEntry(target, to: page.address)
             setMapped(page, address: target, byteCount: wanted)
@@ -131,7 +135,7 @@ enum Mappings {
     static func adopt(run page: Page, growingTo byteCount: UInt) -> UInt? {
         Process.poolLock.acquire()
         defer { Process.poolLock.release() }
-        guard let record = makeRecord() else { return nil }
+        guard SlicePool.hasRoom(for: byteCount), let record = makeRecord() else { return nil }
         // All of the address space that the growth needs is taken first, and the rest of it handed back just before the
         // mapping grows into it: so growth seldom fails once the pages have moved.
         let osPage = Process.state.pointee.osPageByteCount

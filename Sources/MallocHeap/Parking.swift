@@ -22,6 +22,8 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
     /// gives no fence: then nothing has changed. The registry's lock is held (P1).
     func park() -> Bool {
         guard let thread = pointee.thread else { return false }
+        // Left behind by an owner that came when its heap was just put back.
+        Process.state.pointee.isAwaited.store(false, ordering: .relaxed)
         thread.pointee.heap.store(Malloc.noHeapAddress, ordering: .relaxed)
         guard SystemMemory.fenceAllThreads(), thread.pointee.inside.load(ordering: .acquiring) == 0 else {
             thread.pointee.heap.store(address, ordering: .releasing)
@@ -36,7 +38,6 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
     func unpark() {
         pointee.isParked = false
         pointee.avoided = nil
-        Process.state.pointee.isAwaited.store(false, ordering: .relaxed)
         if let thread = pointee.thread { thread.pointee.heap.store(address, ordering: .releasing) }
     }
 

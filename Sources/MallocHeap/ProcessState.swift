@@ -47,6 +47,9 @@ struct ProcessState: ~Copyable {
 
     /// In milliseconds. Set by `Malloc.setPurgeDelay`, at any time.
     let purgeDelay: Atomic<UInt>
+    /// In bytes. See Limits.swift, as for the next.
+    var limit: UInt
+    var hugePages: HugePages
 
     // Statistics, when they are on.
     var isCounting: Bool
@@ -148,6 +151,7 @@ enum Process {
         assert(MemoryLayout<ProcessState>.size <= 512 && MemoryLayout<PoolState>.size <= 512)
         state.pointee.osPageByteCount = SystemMemory.pageSize()
         state.pointee.purgeDelay.store(Layout.purgeDelayInMilliseconds, ordering: .relaxed)
+        state.pointee.limit = .max
         state.pointee.linkKey = LinkTag.key(random: randomWord())
         poolPointer.pointee.metadataNext = UInt(bitPattern: mallow_process()) &+ metadataOffset
         poolPointer.pointee.metadataEnd = UInt(bitPattern: mallow_process()) &+ UInt(MALLOW_PROCESS_BYTES)

@@ -41,6 +41,7 @@ enum SlicePool {
         Process.poolLock.acquire()
         defer { Process.poolLock.release() }
         tickLocked()
+        guard hasRoom(for: UInt(bitPattern: sliceCount) &<< Layout.sliceShift) else { return nil }
         if let run = takeLocked(sliceCount: sliceCount, alignmentInSlices: alignmentInSlices) { return run }
         var made = makeSegment(for: sliceCount &+ alignmentInSlices)
         if made == nil {
@@ -153,7 +154,7 @@ enum SlicePool {
         let count = Int(page.pointee.sliceCount)
         let end = Int(bitPattern: (page.address &- segment.address) / Layout.recordByteCount) &+ count
         let extra = sliceCount &- count
-        guard end &+ extra <= SliceSet.capacity,
+        guard end &+ extra <= SliceSet.capacity, hasRoom(for: UInt(bitPattern: extra) &<< Layout.sliceShift),
             segment.pointee.free.memberCount(end, count: extra) == extra
         else { return false }
         let dirty =
@@ -220,6 +221,8 @@ enum SlicePool {
     }
 
     private static func register(_ segment: Segment, byteCount: UInt) -> Segment {
+        // See Limits.swift.
+        SystemMemory.adviseHugePages(false, address: segment.address, byteCount: byteCount)
         let usable = byteCount &>> Layout.sliceShift &- Layout.reservedSlices
         segment.pointee.free.set(Int(Layout.reservedSlices), count: Int(bitPattern: usable), to: true)
         segment.pointee.freeCount = UInt32(truncatingIfNeeded: usable)

@@ -40,6 +40,8 @@ enum Settings {
     private static let signal: StaticString = "MALLOW_STATS_SIGNAL="
     private static let purgeDelay: StaticString = "MALLOW_PURGE_DELAY="
     private static let background: StaticString = "MALLOW_BACKGROUND="
+    private static let limit: StaticString = "MALLOW_LIMIT="
+    private static let hugePages: StaticString = "MALLOW_HUGE_PAGES="
 
     static func read(_ environment: Environment?) {
         guard let environment else { return }
@@ -56,6 +58,10 @@ enum Settings {
                 setPurgeDelay(entry + purgeDelay.utf8CodeUnitCount)
             } else if hasPrefix(entry, background) {
                 setBackground(entry + background.utf8CodeUnitCount)
+            } else if hasPrefix(entry, limit) {
+                setLimit(entry + limit.utf8CodeUnitCount)
+            } else if hasPrefix(entry, hugePages) {
+                setHugePages(entry + hugePages.utf8CodeUnitCount)
             } else if !hasPrefix(entry, "MALLOW_LIBRARY=") && !hasPrefix(entry, "MALLOW_TOOL=") {
                 complain("unknown setting ", entry, upToEqualsSign: true)
             }
@@ -65,7 +71,7 @@ enum Settings {
 
     private static func setPurgeDelay(_ text: UnsafeMutablePointer<CChar>) {
         if text[0] == 0 { return }
-        guard let milliseconds = number(text) else {
+        guard let milliseconds = number(text, upTo: 1 << 30) else {
             complain(
                 "MALLOW_PURGE_DELAY must be milliseconds from 0 to 1073741824: ", text, upToEqualsSign: false)
             return
@@ -89,16 +95,35 @@ enum Settings {
         return nil
     }
 
-    /// A decimal number of at most ten digits and 2^30.
-    private static func number(_ text: UnsafeMutablePointer<CChar>) -> UInt? {
+    /// A decimal number. `largest` is below 2^60.
+    private static func number(_ text: UnsafeMutablePointer<CChar>, upTo largest: UInt) -> UInt? {
         var value: UInt = 0
         var index = 0
         while text[index] != 0 {
-            guard text[index] >= 0x30, text[index] <= 0x39, index < 10 else { return nil }
+            guard text[index] >= 0x30, text[index] <= 0x39 else { return nil }
             value = value &* 10 &+ UInt(text[index] &- 0x30)
+            if value > largest { return nil }
             index &+= 1
         }
-        return value <= 1 &<< 30 ? value : nil
+        return value
+    }
+
+    private static func setLimit(_ text: UnsafeMutablePointer<CChar>) {
+        if text[0] == 0 { return }
+        guard let byteCount = number(text, upTo: 1 << 50), byteCount > 0 else {
+            complain("MALLOW_LIMIT must be bytes from 1 to 1125899906842624: ", text, upToEqualsSign: false)
+            return
+        }
+        Malloc.setLimit(byteCount: byteCount)
+    }
+
+    private static func setHugePages(_ text: UnsafeMutablePointer<CChar>) {
+        if text[0] == 0 { return }
+        guard let isOn = truth(text) else {
+            complain("MALLOW_HUGE_PAGES must be 1 or 0: ", text, upToEqualsSign: false)
+            return
+        }
+        Malloc.setHugePages(isOn ? .forLargeBlocks : .never)
     }
 
     // MARK: - Where the report goes

@@ -62,13 +62,14 @@ public enum SystemMemory {
         return mprotect(pointer(address), Int(bitPattern: byteCount), protection) == 0
     }
 
-    /// Asks for huge pages behind whole pages of a mapping, where they fit: a wish, and false where the kernel has
-    /// none.
+    /// Asks for huge pages behind whole pages of a mapping, where they fit, or for none: a wish, and false where the
+    /// kernel has none.
     @discardableResult
-    public static func adviseHugePages(address: UInt, byteCount: UInt) -> Bool {
+    public static func adviseHugePages(_ areWished: Bool = true, address: UInt, byteCount: UInt) -> Bool {
         if injectedFailure(.adviseHugePages) { return false }
         #if os(Linux)
-            return madvise(pointer(address), Int(bitPattern: byteCount), MADV_HUGEPAGE) == 0
+            return madvise(pointer(address), Int(bitPattern: byteCount), areWished ? MADV_HUGEPAGE : MADV_NOHUGEPAGE)
+                == 0
         #else
             return false
         #endif

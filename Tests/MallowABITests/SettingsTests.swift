@@ -157,6 +157,8 @@ import Testing
         ("MALLOW_STATS_SIGNAL", "0"), ("MALLOW_STATS_SIGNAL", "999"), ("MALLOW_STATS_SIGNAL", "KILL"),
         ("MALLOW_PURGE_DELAY", "soon"), ("MALLOW_PURGE_DELAY", "-1"), ("MALLOW_PURGE_DELAY", "1073741825"),
         ("MALLOW_PURGE_DELAY", "99999999999999999999"), ("MALLOW_PURGE_DELAY", "5 "), ("MALLOW_BACKGROUND", "2"),
+        ("MALLOW_LIMIT", "0"), ("MALLOW_LIMIT", "64M"), ("MALLOW_LIMIT", "1125899906842625"),
+        ("MALLOW_HUGE_PAGES", "maybe"),
     ])
     func complainsOnce(name: String, value: String) async throws {
         let outcome = try await settings([name: value], "1000", "400")
@@ -180,6 +182,45 @@ import Testing
             let outcome = try await command.run()
             #expect(outcome.succeeded && outcome.errorText == "", "\(outcome.summary)")
             #expect(outcome.lines.last?.hasSuffix(" 0 failed") == true, "\(outcome.summary)")
+        }
+    }
+
+    /// Up to the limit and no further, in blocks of any kind; what is freed can be had again in another shape.
+    @Test func keepsToALimit() async throws {
+        let program = try await Workshop.shared.program("limit.c").path
+        var command = try Command(program, "100000000").preloaded()
+        command.environment["MALLOW_LIMIT"] = "100000000"
+        let outcome = try await command.run()
+        #expect(outcome.succeeded && outcome.errorText == "", "\(outcome.summary)")
+        #expect(outcome.lines.last?.hasSuffix(" 0 failed") == true, "\(outcome.summary)")
+    }
+
+    /// A limit that leaves no room for the program's first blocks: it fails, it does not crash.
+    @Test func survivesATinyLimit() async throws {
+        var command = try Command("python3", "-c", "x = [bytes(1000) for i in range(100000)]").preloaded()
+        command.environment["PYTHONMALLOC"] = "malloc"
+        for limit in ["1", "100000", "30000000"] {
+            command.environment["MALLOW_LIMIT"] = limit
+            let outcome = try await command.run()
+            guard case .exited(let status) = outcome.ending, status != 0 else {
+                Issue.record("\(limit): \(outcome.summary)")
+                continue
+            }
+        }
+    }
+
+    /// Huge pages back large blocks where they are asked for, if the system has any.
+    @Test func takesHugePages() async throws {
+        let system = (try? String(contentsOfFile: "/sys/kernel/mm/transparent_hugepage/enabled", encoding: .utf8)) ?? ""
+        let program = try await Workshop.shared.program("huge_pages.c").path
+        for (value, expected) in [("1", "huge"), ("0", "none")] {
+            var command = try Command(program).preloaded()
+            command.environment["MALLOW_HUGE_PAGES"] = value
+            let outcome = try await command.run()
+            #expect(outcome.succeeded && outcome.errorText == "", "\(outcome.summary)")
+            if system.contains("[madvise]") || system.contains("[always]") {
+                #expect(outcome.text == expected + "\n", "\(value): \(outcome.summary)")
+            }
         }
     }
 
