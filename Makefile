@@ -10,7 +10,7 @@ SWIFT ?= swift
 SOURCES = Package.swift Sources Tests Snippets Benchmarks/Package.swift Benchmarks/Sources Examples/Comparison.swift $(wildcard Examples/*/Package.swift) $(wildcard Examples/*/Sources) $(wildcard Examples/*/Tests)
 export SWIFT
 
-.PHONY: help needs-swift all lib tool demo test test-heap test-allocators misuse examples sanitize bench bench-memory bench-allocators bench-slabs bench-ranges bench-segments bench-cache bench-stream check format lint disassembly instructions install uninstall clean
+.PHONY: help needs-swift all lib tool demo test test-heap test-allocators misuse examples sanitize bench bench-memory bench-allocators bench-slabs bench-ranges bench-segments bench-cache bench-stream bench-server example-hummingbird check format lint disassembly instructions install uninstall clean
 
 all: lib tool
 
@@ -59,6 +59,10 @@ test-allocators:
 examples:
 	Scripts/examples.sh
 
+## One of them alone, a Hummingbird server, which `make test` leaves out: 4.5 minutes of a processor to build.
+example-hummingbird: needs-swift
+	Scripts/examples.sh hummingbird
+
 ## The heap's and the allocators' tests under the address and thread sanitizers.
 sanitize:
 	Scripts/sanitize.sh
@@ -94,6 +98,10 @@ bench-cache: needs-swift
 ## The stream server on Mallow, on [UInt8] and on ByteBuffer; installs ffmpeg where it is missing. Options by ARGS.
 bench-stream: needs-swift
 	Examples/StreamServer/Scripts/bench-stream.sh $(ARGS)
+
+## A Hummingbird server under wrk, on Mallow and on the other mallocs, which it installs with wrk. Options by ARGS.
+bench-server: lib
+	Examples/HummingbirdServer/Scripts/bench-server.sh $(ARGS)
 
 ## The hit paths of malloc, free and buckets, as instructions.
 disassembly: lib
