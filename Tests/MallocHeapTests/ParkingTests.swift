@@ -179,6 +179,27 @@ extension HeapTests.Threads {
         #expect(Malloc.brokenInvariant() == nil)
     }
 
+    /// A thread with ten blocks of ten sizes: an OS page for each, and its heap.
+    @Test func costsLittleForAFewBlocks() {
+        Malloc.trim()
+        let sleeper = Sleeper(count: 2)
+        onThreads(2) { index in
+            if index == 0 {
+                var blocks: [UnsafeMutableRawPointer] = []
+                sleeper.obey { step in
+                    if step == 1 { blocks = (0..<10).compactMap { Malloc.allocate(UInt(20 + 70 * $0)) } }
+                    if step == 2 { for block in blocks { Malloc.deallocate(block) } }
+                }
+                return
+            }
+            let before = Malloc.statistics().committedBytes
+            sleeper.tell(1)
+            let after = Malloc.statistics().committedBytes
+            #expect(after - before < 64 << 10, "\(after - before) bytes")
+            sleeper.tell(2)
+        }
+    }
+
     /// Without a fence other threads' heaps are left to their owners.
     @Test func trimsWithoutAFence() async {
         await #expect(processExitsWith: .success) {

@@ -12,6 +12,21 @@ struct AllocatorUnderTest: Equatable, Sendable {
     let libraryPath: String?
     /// The Debian package it may come from.
     let package: String?
+    /// Added to the environment, as `NAME=value`.
+    var settings: [String] = []
+
+    /// The same with its background thread, for those that have one.
+    var withBackgroundThread: AllocatorUnderTest? {
+        let setting: String
+        switch name {
+        case "mallow": setting = "MALLOW_BACKGROUND=1"
+        case "jemalloc": setting = "MALLOC_CONF=background_thread:true"
+        default: return nil
+        }
+        return AllocatorUnderTest(
+            name: name + " with its thread", role: role, libraryPath: libraryPath, package: package,
+            settings: [setting])
+    }
 
     static let system = AllocatorUnderTest(name: "glibc", role: .system, libraryPath: nil, package: "libc6")
 

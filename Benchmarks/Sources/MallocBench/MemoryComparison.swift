@@ -30,6 +30,7 @@ struct MemoryComparison {
         }
         print("Medians of \(rounds) rounds, MB; the least is what live blocks touch and the program has besides.")
         var failed = false
+        let allocators = allocators + allocators.compactMap(\.withBackgroundThread)
         for name in workloads.isEmpty ? known : workloads {
             print("\n| \(name) | full | after | least | after / least | load, s | again, s |")
             print("|---|--:|--:|--:|--:|--:|--:|")

@@ -79,7 +79,7 @@ struct WorkloadProgram {
         var environment = baseEnvironment
         if let library = allocator.libraryPath { environment.append("LD_PRELOAD=\(library)") }
         let outcome = ChildProcess.run(
-            path, arguments: ["--memory", name], environment: environment, timeLimit: timeLimit)
+            path, arguments: ["--memory", name], environment: environment + allocator.settings, timeLimit: timeLimit)
         if let failure = outcome.failure { throw BenchmarkError(failure) }
         let fields = Self.fields(of: outcome.output)
         try Self.check(mallocObject: fields["malloc"] ?? "", is: allocator)

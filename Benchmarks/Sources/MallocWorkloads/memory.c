@@ -184,6 +184,20 @@ static struct memory_result thread_that_frees(void) {
 
 static pthread_barrier_t sleeping, done;
 
+static void *hold_nothing(void *argument) {
+    (void)argument;
+    pthread_barrier_wait(&sleeping);
+    pthread_barrier_wait(&done);
+    return NULL;
+}
+
+static void *hold_ten_blocks(void *argument) {
+    struct block *blocks = argument;
+    for (unsigned i = 0; i < 10; i++)
+        allocate(&blocks[i], 20 + 70 * i);
+    return hold_nothing(argument);
+}
+
 static void *burst_and_sleep(void *argument) {
     struct block *blocks = argument;
     for (size_t i = 0; i < wave_blocks; i++)
@@ -218,6 +232,53 @@ static struct memory_result trim_of_a_sleeper(void) {
     return result;
 }
 
+// A thread frees its burst, and from then on nobody calls malloc or free.
+
+static struct memory_result stopped(void) {
+    struct block *blocks = table_make(wave_blocks, sizeof *blocks);
+    struct memory_result result = {0};
+    uint64_t besides = resident_bytes();
+    pthread_t thread;
+    pthread_barrier_init(&sleeping, NULL, 2);
+    pthread_barrier_init(&done, NULL, 2);
+    if (pthread_create(&thread, NULL, burst_and_sleep, blocks) != 0)
+        fail("no thread", NULL, 0);
+    pthread_barrier_wait(&sleeping);
+    result.full_bytes = resident_bytes();
+    pause_milliseconds(999);
+    result.resident_bytes = resident_bytes();
+    result.least_bytes = touched_bytes(blocks, wave_blocks) + besides;
+    pthread_barrier_wait(&done);
+    pthread_join(thread, NULL);
+    return result;
+}
+
+// A thread with ten blocks of ten sizes, beside one without.
+
+static struct memory_result ten_blocks(void) {
+    struct memory_result result = {0};
+    struct block blocks[10];
+    pthread_t thread;
+    // The first is for what the process needs for its first thread.
+    for (int round = 0; round < 3; round++) {
+        bool with_blocks = round == 2;
+        pthread_barrier_init(&sleeping, NULL, 2);
+        pthread_barrier_init(&done, NULL, 2);
+        uint64_t before = resident_bytes();
+        if (pthread_create(&thread, NULL, with_blocks ? hold_ten_blocks : hold_nothing, blocks) != 0)
+            fail("no thread", NULL, 0);
+        pthread_barrier_wait(&sleeping);
+        uint64_t more = resident_bytes() - before;
+        if (with_blocks)
+            result.resident_bytes = result.full_bytes = more;
+        else
+            result.least_bytes = more;
+        pthread_barrier_wait(&done);
+        pthread_join(thread, NULL);
+    }
+    return result;
+}
+
 // Threads that hold one small block each.
 
 enum { thread_count = 10000 };
@@ -225,13 +286,6 @@ enum { thread_count = 10000 };
 static void *hold_one_block(void *argument) {
     struct block *block = argument;
     allocate(block, 100);
-    pthread_barrier_wait(&sleeping);
-    pthread_barrier_wait(&done);
-    return NULL;
-}
-
-static void *hold_nothing(void *argument) {
-    (void)argument;
     pthread_barrier_wait(&sleeping);
     pthread_barrier_wait(&done);
     return NULL;
@@ -269,6 +323,8 @@ const struct memory_workload memory_workloads[] = {
     {"survivors-20", "the same, 1 in 20 lives on", survivors_20},
     {"thread-that-frees", "one thread allocates 3.6 million blocks, another frees 9 in 10", thread_that_frees},
     {"trim-of-a-sleeper", "malloc_trim while the thread that freed sleeps", trim_of_a_sleeper},
+    {"stopped", "a thread frees its burst, and nobody calls malloc or free for a second", stopped},
+    {"ten-blocks", "what a thread with ten blocks of ten sizes adds; the least: what one without adds", ten_blocks},
     {"ten-thousand-threads", "10,000 threads with a block of 100 bytes each; the least: without", ten_thousand_threads},
     {NULL, NULL, NULL},
 };
