@@ -9,13 +9,12 @@ internal import MallocHeap
 /// The default heap of Mallow's malloc, thread-caching and shared by the whole process.
 ///
 /// Use it where an allocator is wanted that any thread may use and that is fast for every size; it is also where the
-/// blocks of a heap go that is given up with its blocks alive. In a program that runs on Mallow by its own dependencies
-/// these are the blocks of `malloc`; elsewhere the heap lies beside the system's malloc, and its blocks are freed here
-/// alone. Not for what is to be freed at once, which is a heap's or an arena's.
+/// blocks of a ``Heap`` go that is given up with its blocks alive. In a program that runs on Mallow by its own
+/// dependencies these are the blocks of `malloc`; elsewhere the heap lies beside the system's malloc, and its blocks
+/// are freed here alone. Not for what is to be freed at once, which is a heap's or an arena's.
 ///
 /// Alignments up to 1 GiB. Allocating and freeing are O(1) for up to 32 KiB. A pointer that is not the start of a live
 /// block ends the program with a message, wherever the malloc can tell. Thread-safe.
-@frozen
 public struct SharedHeap: SizeReportingAllocator, Sendable {
     /// Makes the allocator, which has no state: all are the same.
     public init() {}
@@ -25,7 +24,7 @@ public struct SharedHeap: SizeReportingAllocator, Sendable {
         guard let pointer = Malloc.allocate(UInt(bitPattern: byteCount), alignment: UInt(bitPattern: alignment)) else {
             return nil
         }
-        return UnsafeMutableRawBufferPointer(start: pointer, count: self.byteCount(of: pointer))
+        return UnsafeMutableRawBufferPointer(start: pointer, count: goodSize(for: byteCount, alignment: alignment))
     }
 
     public func allocate(byteCount: Int, alignment: Int) throws(AllocationError) -> UnsafeMutableRawBufferPointer {
@@ -51,4 +50,23 @@ public struct SharedHeap: SizeReportingAllocator, Sendable {
 
     /// The largest alignment that is served, in bytes: 1 GiB.
     public static var largestAlignment: Int { 1 << 30 }
+}
+
+extension SharedHeap: OwningAllocator {
+    /// Whether the address lies in memory of this malloc that blocks have, and of no ``Heap``. O(1): a lock where the
+    /// address is Mallow's.
+    public func owns(_ pointer: UnsafeRawPointer) -> Bool {
+        let address = UInt(bitPattern: pointer)
+        return FirstClassHeap.isInMalloc(address) && FirstClassHeap.heap(at: address) == nil
+    }
+}
+
+extension SharedHeap: ResizableAllocator {
+    /// Resizes where the block has the room and stays at least half full, and blocks above 32 KiB where the memory
+    /// behind them is free.
+    public func resize(_ pointer: UnsafeMutableRawPointer, byteCount: Int) -> UnsafeMutableRawBufferPointer? {
+        if byteCount < 0 { negativeByteCount("SharedHeap", byteCount) }
+        guard let usable = Malloc.resizeInPlace(pointer, UInt(bitPattern: byteCount)) else { return nil }
+        return UnsafeMutableRawBufferPointer(start: pointer, count: Int(bitPattern: usable))
+    }
 }

@@ -8,9 +8,10 @@ extension FirstClassHeap {
     /// Frees a block of this heap. Ends the program where it is not one. Any thread; O(1).
     ///
     /// `Malloc.deallocate` frees it as well: without the lock, but the heap learns of it later.
-    public func deallocate(_ pointer: UnsafeMutableRawPointer?) {
+    ///
+    /// - Parameter caller: who a message on misuse names.
+    public func deallocate(_ pointer: UnsafeMutableRawPointer?, caller: StaticString = "mallow_heap_free") {
         guard let pointer else { return }
-        let caller: StaticString = "mallow_heap_free"
         let block = UInt(bitPattern: pointer)
         // The visitor's thread has the lock: a message then.
         if isVisitedByThisThread {

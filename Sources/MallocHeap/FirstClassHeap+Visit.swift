@@ -22,7 +22,7 @@ public struct FirstClassHeapStatistics {
     public var totalBytes: UInt = 0
     public var peakBlocks: UInt = 0
     public var peakBytes: UInt = 0
-    /// Records of the heap, its pages and its large blocks.
+    /// Records of the heap, its pages and its large blocks, as if it had its tables from the start.
     public var recordBytes: UInt = 0
 
     public init() {}
@@ -65,10 +65,9 @@ extension FirstClassHeap {
         enter("mallow_heap_statistics")
         defer { leave() }
         var result = FirstClassHeapStatistics()
-        result.recordBytes = Layout.recordByteCount
+        result.recordBytes = Layout.recordByteCount &+ HeapTables.byteCount
         withUnsafeMutablePointer(to: &result) { result in
             if let heap = record.pointee.pages {
-                result.pointee.recordBytes &+= HeapTables.byteCount
                 _ = heap.forEachPageOfRings { page in
                     let live = page.liveBlocks
                     result.pointee.liveBlocks &+= live

@@ -96,7 +96,7 @@ struct HeapAccount {
 }
 
 /// A heap that the program made. A value that names it; the heap lives until `destroy` or `delete`.
-public struct FirstClassHeap {
+public struct FirstClassHeap: @unchecked Sendable {
     let record: UnsafeMutablePointer<FirstClassHeapRecord>
 
     /// The heap's name in C: the address of its record.
