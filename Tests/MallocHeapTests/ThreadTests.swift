@@ -164,11 +164,15 @@ extension HeapTests {
             let address = UInt(bitPattern: barrier)
             onThreads(threadCount) { thread in
                 guard let barrier = UnsafeMutablePointer<pthread_barrier_t>(bitPattern: address) else { return }
+                // The nursery's blocks are aligned to what was asked for, too.
+                let aligned = Malloc.allocate(50, alignment: 256)
+                if UInt(bitPattern: aligned) % 256 != 0 { Issue.record("a block is not aligned") }
                 for index in 0..<blockCount {
                     let block = make(UInt(16 + (thread + index) % 3 * 700))
                     _ = exchange.put(block, at: thread * blockCount + index)
                 }
                 pthread_barrier_wait(barrier)
+                Malloc.deallocate(aligned)
                 for index in 0..<blockCount {
                     let other = (thread + 1 + index * 7) % threadCount
                     let block = exchange.put(0, at: other * blockCount + index)
