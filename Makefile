@@ -10,7 +10,7 @@ SWIFT ?= swift
 SOURCES = Package.swift Sources Tests Snippets Benchmarks/Package.swift Benchmarks/Sources Examples/Comparison.swift $(wildcard Examples/*/Package.swift) $(wildcard Examples/*/Sources) $(wildcard Examples/*/Tests)
 export SWIFT
 
-.PHONY: help needs-swift all lib tool demo test test-heap test-allocators misuse examples sanitize bench bench-memory bench-allocators bench-slabs bench-ranges bench-segments bench-cache bench-stream bench-server example-hummingbird check format lint disassembly instructions install uninstall clean
+.PHONY: help needs-swift all lib tool demo test test-heap test-allocators misuse examples sanitize bench bench-memory atomics bench-allocators bench-slabs bench-ranges bench-segments bench-cache bench-stream bench-server example-hummingbird check format lint disassembly instructions install uninstall clean
 
 all: lib tool
 
@@ -74,6 +74,10 @@ bench: lib
 ## what stays resident when a burst is over, beside the other mallocs; ARGS="--rounds 5" for more than a look
 bench-memory: lib
 	Benchmarks/Scripts/bench.sh --memory --rounds 1 $(ARGS)
+
+## Atomic operations and writes to shared cache lines, of each malloc in each workload, counted by valgrind: an hour.
+atomics: lib
+	Benchmarks/Scripts/bench.sh --atomics $(ARGS)
 
 ## The allocators beside malloc, std::pmr and Boost.Pool; installs libboost-dev where it is missing. Options by ARGS.
 bench-allocators: needs-swift

@@ -14,11 +14,29 @@ struct ChildOutcome {
     let userSeconds: Double
     let systemSeconds: Double
     let minorPageFaults: Int
+
+    func with(output: String) -> ChildOutcome {
+        ChildOutcome(
+            output: output, failure: failure, userSeconds: userSeconds, systemSeconds: systemSeconds,
+            minorPageFaults: minorPageFaults)
+    }
 }
 
 enum ChildProcess {
     /// Standard error is ours. A child that runs longer than `timeLimit` seconds is killed.
     static func run(_ path: String, arguments: [String], environment: [String], timeLimit: Double) -> ChildOutcome {
+        var bytes: [UInt8] = []
+        let outcome = run(path, arguments: arguments, environment: environment, timeLimit: timeLimit) {
+            bytes.append(contentsOf: $0)
+        }
+        return outcome.with(output: String(decoding: bytes, as: UTF8.self))
+    }
+
+    /// What the child prints goes to `consume`, part by part, and is not kept.
+    static func run(
+        _ path: String, arguments: [String], environment: [String], timeLimit: Double,
+        consume: (UnsafeRawBufferPointer) -> Void
+    ) -> ChildOutcome {
         var ends: [Int32] = [0, 0]
         guard pipe(&ends) == 0 else { return failed("cannot make a pipe: \(lastError())") }
         _ = fcntl(ends[0], F_SETFD, FD_CLOEXEC)
@@ -38,29 +56,31 @@ enum ChildProcess {
         close(ends[1])
         defer { close(ends[0]) }
         guard error == 0 else { return failed("cannot start \(path): \(String(cString: strerror(error)))") }
-        let (output, isTimedOut) = readToEnd(ends[0], timeLimit: timeLimit)
+        let isTimedOut = readToEnd(ends[0], timeLimit: timeLimit, consume: consume)
         if isTimedOut { kill(child, SIGKILL) }
-        return outcome(of: child, output: output, timedOutAfter: isTimedOut ? timeLimit : nil)
+        return outcome(of: child, timedOutAfter: isTimedOut ? timeLimit : nil)
     }
 
-    private static func readToEnd(_ descriptor: Int32, timeLimit: Double) -> (output: String, isTimedOut: Bool) {
+    /// Whether the time was up first.
+    private static func readToEnd(
+        _ descriptor: Int32, timeLimit: Double, consume: (UnsafeRawBufferPointer) -> Void
+    ) -> Bool {
         let deadline = Date().addingTimeInterval(timeLimit)
-        var bytes: [UInt8] = []
-        var buffer = [UInt8](repeating: 0, count: 4096)
+        var buffer = [UInt8](repeating: 0, count: 1 << 16)
         while true {
             let remaining = deadline.timeIntervalSinceNow
-            guard remaining > 0 else { return (String(decoding: bytes, as: UTF8.self), true) }
+            guard remaining > 0 else { return true }
             var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
             let ready = poll(&entry, 1, Int32(remaining * 1000) + 1)
             guard ready > 0 else { continue }
             let count = read(descriptor, &buffer, buffer.count)
             if count < 0 && errno == EINTR { continue }
-            guard count > 0 else { return (String(decoding: bytes, as: UTF8.self), false) }
-            bytes.append(contentsOf: buffer[..<count])
+            guard count > 0 else { return false }
+            buffer.withUnsafeBytes { consume(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
         }
     }
 
-    private static func outcome(of child: pid_t, output: String, timedOutAfter limit: Double?) -> ChildOutcome {
+    private static func outcome(of child: pid_t, timedOutAfter limit: Double?) -> ChildOutcome {
         var status: Int32 = 0
         var usage = rusage()
         while wait4(child, &status, 0, &usage) < 0 && errno == EINTR {}
@@ -75,7 +95,7 @@ enum ChildProcess {
             failure = "exit status \(exitStatus)"
         }
         return ChildOutcome(
-            output: output, failure: failure, userSeconds: seconds(usage.ru_utime),
+            output: "", failure: failure, userSeconds: seconds(usage.ru_utime),
             systemSeconds: seconds(usage.ru_stime), minorPageFaults: usage.ru_minflt)
     }
 

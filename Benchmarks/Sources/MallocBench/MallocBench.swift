@@ -45,6 +45,9 @@ struct MallocBench: ParsableCommand {
     @Flag(help: "Compare what stays resident when a burst is over, instead of times.")
     var memory = false
 
+    @Flag(help: "Count atomic operations and writes to shared cache lines, by valgrind, instead of measuring times.")
+    var atomics = false
+
     @Flag(help: "Print the tables as Markdown.")
     var markdown = false
 
@@ -61,6 +64,9 @@ struct MallocBench: ParsableCommand {
             try MemoryComparison(program: program, allocators: found.allocators, rounds: rounds, workloads: workloads)
                 .run()
             return
+        }
+        if atomics {
+            return try AtomicsComparison(program: program, allocators: found.allocators, workloads: workloads).run()
         }
         let names = try selectedWorkloads(of: program)
 

@@ -94,7 +94,7 @@ struct WorkloadProgram {
     }
 
     /// Ours without preloads: settings of the mallocs (`MALLOW_…`, `MALLOC_CONF`, …) stay as the user made them.
-    private var baseEnvironment: [String] {
+    var baseEnvironment: [String] {
         ProcessInfo.processInfo.environment.filter { $0.key != "LD_PRELOAD" }.map { "\($0.key)=\($0.value)" }
     }
 

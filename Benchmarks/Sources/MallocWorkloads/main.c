@@ -4,6 +4,7 @@
 //   MallocWorkloads [--scale F | --operations N] [--check] NAME
 //   MallocWorkloads --list [--large]
 //   MallocWorkloads --memory [NAME]
+//   MallocWorkloads --addresses
 
 #include "blocks.h"
 #include "memory.h"
@@ -22,6 +23,7 @@ static const char usage[] =
     "usage: MallocWorkloads [--scale F | --operations N] [--check] NAME\n"
     "       MallocWorkloads --list [--large]\n"
     "       MallocWorkloads --memory [NAME]\n"
+    "       MallocWorkloads --addresses\n"
     "\n"
     "Runs one workload and prints: its name, the number of operations, the seconds they took, the peak memory of the\n"
     "process in bytes, that peak less the memory resident before the workload, and the file that defines malloc.\n"
@@ -31,7 +33,8 @@ static const char usage[] =
     "  --check         fill every block and verify it when it is freed; the time then means nothing\n"
     "  --list          print the names and what they do\n"
     "  --large         with --list: those that need gigabytes too\n"
-    "  --memory        what stays resident when a burst is over; without a name it lists what there is\n";
+    "  --memory        what stays resident when a burst is over; without a name it lists what there is\n"
+    "  --addresses     where code lies in the process, for what reads traces of it\n";
 
 static void print_list(bool with_large) {
     for (int family = 0; family < family_count; family++) {
@@ -93,6 +96,8 @@ int main(int argument_count, char **arguments) {
             with_large = true;
         else if (strcmp(arguments[i], "--memory") == 0)
             is_memory = true;
+        else if (strcmp(arguments[i], "--addresses") == 0)
+            return print_addresses(), 0;
         else if (strcmp(arguments[i], "--check") == 0)
             checks_contents = true;
         else if (strcmp(arguments[i], "--scale") == 0 && i + 1 < argument_count)

@@ -56,6 +56,9 @@ void *table_make(size_t element_count, size_t element_size);
 // The file that defines the `malloc` which this process calls.
 const char *malloc_object(void);
 
+// Prints where code lies in this process: see addresses.c.
+void print_addresses(void);
+
 // Ends the process with one line on standard error and status 1. A pointer rather than a va_list: no allocation here.
 _Noreturn void fail(const char *what, const void *address, size_t size);
 
