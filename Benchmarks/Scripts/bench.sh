@@ -14,5 +14,10 @@ scratch=${SCRATCH_PATH:-$package/.build}
 for product in MallocWorkloads malloc-bench; do
     swift build -c release --package-path "$package" --scratch-path "$scratch" --product "$product" >&2
 done
+clock=()
+if [[ " $* " == *" --atomics "* ]]; then
+    cc -O2 -shared -fPIC -Wall -o "$scratch/slow_clock.so" "$package/Scripts/slow_clock.c"
+    clock=(--clock "$scratch/slow_clock.so")
+fi
 # The caller's own --mallow comes later and wins.
-exec "$scratch/release/malloc-bench" --mallow "$package/../build/lib/libmallow.so" "$@"
+exec "$scratch/release/malloc-bench" --mallow "$package/../build/lib/libmallow.so" "${clock[@]}" "$@"

@@ -48,6 +48,9 @@ struct MallocBench: ParsableCommand {
     @Flag(help: "Count atomic operations and writes to shared cache lines, by valgrind, instead of measuring times.")
     var atomics = false
 
+    @Option(help: ArgumentHelp("With --atomics: a library with a slower clock, built by bench.sh.", valueName: "path"))
+    var clock: String?
+
     @Flag(help: "Print the tables as Markdown.")
     var markdown = false
 
@@ -66,7 +69,9 @@ struct MallocBench: ParsableCommand {
             return
         }
         if atomics {
-            return try AtomicsComparison(program: program, allocators: found.allocators, workloads: workloads).run()
+            return try AtomicsComparison(
+                program: program, allocators: found.allocators, workloads: workloads, clock: clock
+            ).run()
         }
         let names = try selectedWorkloads(of: program)
 
