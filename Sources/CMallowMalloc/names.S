@@ -67,6 +67,21 @@
     name mallow_free_sized, mallow_impl_free_sized
     name mallow_free_aligned_sized, mallow_impl_free_aligned_sized
     name mallow_statistics, mallow_impl_statistics
+    name mallow_bucket_allocate, mallow_impl_bucket_allocate
+    name mallow_bucket_allocate_zeroed, mallow_impl_bucket_allocate_zeroed
+    name mallow_heap_new, mallow_impl_heap_new
+    name mallow_heap_malloc, mallow_impl_heap_malloc
+    name mallow_heap_calloc, mallow_impl_heap_calloc
+    name mallow_heap_realloc, mallow_impl_heap_realloc
+    name mallow_heap_aligned, mallow_impl_heap_aligned
+    name mallow_heap_free, mallow_impl_heap_free
+    name mallow_heap_destroy, mallow_impl_heap_destroy
+    name mallow_heap_delete, mallow_impl_heap_delete
+    name mallow_heap_visit, mallow_impl_heap_visit
+    name mallow_heap_statistics, mallow_impl_heap_statistics
+    name mallow_heap_of, mallow_impl_heap_of
+    name mallow_heap_owns, mallow_impl_heap_owns
+    name mallow_thread_idle, mallow_impl_thread_idle
 
 #endif
 

@@ -1,7 +1,12 @@
 // Buckets for C: what the functions that `MALLOW_BUCKET` of mallow.h defines call.
 
 import CMallowShims
-import MallocHeapEmbedded
+
+#if hasFeature(Embedded)
+    import MallocHeapEmbedded
+#else
+    import MallocHeap
+#endif
 
 /// `struct mallow_bucket` has the same three words as `BucketRecord`.
 @c(mallow_impl_bucket_allocate)

@@ -2,7 +2,12 @@
 // of malloc.
 
 import CMallowShims
-import MallocHeapEmbedded
+
+#if hasFeature(Embedded)
+    import MallocHeapEmbedded
+#else
+    import MallocHeap
+#endif
 
 @inline(__always)
 private func word(_ pointer: UnsafeMutableRawPointer?) -> UInt { UInt(bitPattern: pointer) }
