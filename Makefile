@@ -53,7 +53,7 @@ test-heap:
 
 ## The allocators' own tests alone.
 test-allocators:
-	$(SWIFT) test --filter 'RangeAllocatorsTests|AllocatorCoreTests|ComposableAllocatorsTests|SlabArenasTests|SegmentedBuffersTests|HeapsTests|AllocatorTestKitTests'
+	$(SWIFT) test --filter 'RangeAllocatorsTests|AllocatorCoreTests|ComposableAllocatorsTests|SlabArenasTests|SegmentedBuffersTests|AllocatorTestKitTests'
 
 ## The packages under Examples/, built and run.
 examples:

@@ -22,7 +22,7 @@ run() { # name, filter, options of swift test
     rm -f "$log"
 }
 
-allocators='RangeAllocatorsTests|AllocatorCoreTests|ComposableAllocatorsTests|SlabArenasTests|SegmentedBuffersTests|HeapsTests|AllocatorTestKitTests'
+allocators='RangeAllocatorsTests|AllocatorCoreTests|ComposableAllocatorsTests|SlabArenasTests|SegmentedBuffersTests|AllocatorTestKitTests'
 # The fence that a trim of other threads' heaps relies on is the kernel's: there the hit paths say when they are done.
 run thread 'MallocHeapTests.HeapTests/(Threads|Buckets)|BuddyPoolTests|SynchronizedTests|PerThreadTests|CAllocatorTests|SharedAllocatorTests|SharedScalableTests|RangedMemoryPoolTests|SharedSlabArena(Thread|Parts)Tests|SharedRebalancingTests' -Xswiftc -DMALLOW_THREAD_SANITIZER
 run address "MallocHeapTests|$allocators" -c release -Xswiftc -enable-testing
