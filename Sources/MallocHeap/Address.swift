@@ -56,6 +56,13 @@ enum Address {
         return address
     }
 
+    /// Says in `/proc/self/maps` what a fresh mapping is for. A kernel that has no such names is asked once.
+    static func name(_ address: UInt, byteCount: UInt, _ name: StaticString) {
+        let pool = Process.poolPointer
+        if pool.pointee.cannotName { return }
+        if !SystemMemory.name(address: address, byteCount: byteCount, name) { pool.pointee.cannotName = true }
+    }
+
     /// Lets the map lead from an address to records at `value`; 0 to none.
     static func setMapEntry(_ address: UInt, to value: UInt) {
         segmentMapSlot(address).pointee = value == 0 ? 0 : value &- noRecordsAddress

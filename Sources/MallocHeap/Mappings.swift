@@ -38,6 +38,7 @@ enum Mappings {
             return nil
         }
         adviseHugePages(address: address, byteCount: needed)
+        Address.name(address, byteCount: needed, blocksName)
         describe(page, address: address, mappedByteCount: needed, byteCount: needed)
         state.pointee.mappedBytes &+= needed
         link(page)
@@ -256,6 +257,7 @@ enum Mappings {
 
     // MARK: - Records
 
+    private static var blocksName: StaticString { "mallow: large blocks" }
     private static let recordChunkByteCount: UInt = 64 << 10
 
     private static func describe(_ page: Page, address: UInt, mappedByteCount: UInt, byteCount: UInt) {
@@ -303,6 +305,7 @@ enum Mappings {
             // As much again behind the records stays zero: a wild pointer into a mapping leads at most there.
             let address = SystemMemory.map(byteCount: 2 * recordChunkByteCount)
             guard address != 0 else { return nil }
+            Address.name(address, byteCount: 2 * recordChunkByteCount, "mallow: records")
             state.pointee.recordsNext = address
             state.pointee.recordsEnd = address &+ recordChunkByteCount
             state.pointee.metadataBytes &+= recordChunkByteCount

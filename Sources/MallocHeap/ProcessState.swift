@@ -88,6 +88,8 @@ struct PoolState {
     var segmentCount: UInt
     /// The address below which the next segment is tried first.
     var lowestSegment: UInt
+    /// The kernel has no names for mappings.
+    var cannotName: Bool
     var nextTick: UInt
     var usedSlices: UInt
     /// Free slices that hold memory.
@@ -187,6 +189,7 @@ enum Process {
             let chunk = Layout.roundedUp(max(rounded, 256 << 10), toMultipleOf: 64 << 10)
             let address = SystemMemory.map(byteCount: chunk)
             guard address != 0 else { return 0 }
+            Address.name(address, byteCount: chunk, "mallow: records")
             pool.pointee.metadataNext = address
             pool.pointee.metadataEnd = address &+ chunk
             pool.pointee.mappedBytes &+= chunk

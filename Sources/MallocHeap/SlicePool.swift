@@ -223,6 +223,7 @@ enum SlicePool {
     private static func register(_ segment: Segment, byteCount: UInt) -> Segment {
         // See Limits.swift.
         SystemMemory.adviseHugePages(false, address: segment.address, byteCount: byteCount)
+        Address.name(segment.address, byteCount: byteCount, "mallow: blocks")
         let usable = byteCount &>> Layout.sliceShift &- Layout.reservedSlices
         segment.pointee.free.set(Int(Layout.reservedSlices), count: Int(bitPattern: usable), to: true)
         segment.pointee.freeCount = UInt32(truncatingIfNeeded: usable)

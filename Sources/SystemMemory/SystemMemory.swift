@@ -75,6 +75,19 @@ public enum SystemMemory {
         #endif
     }
 
+    /// Gives whole pages of anonymous memory a name, which `/proc/self/maps` shows. False where the kernel knows no such
+    /// names. Preserves `errno`.
+    public static func name(address: UInt, byteCount: UInt, _ name: StaticString) -> Bool {
+        if injectedFailure(.name) { return false }
+        #if os(Linux)
+            let savedErrno = mallow_errno()
+            defer { mallow_set_errno(savedErrno) }
+            return mallow_name_mapping(pointer(address), Int(bitPattern: byteCount), name.utf8Start) == 0
+        #else
+            return false
+        #endif
+    }
+
     /// Changes the size of a mapping without moving it. False where its neighbours leave no room.
     public static func resizeInPlace(address: UInt, from oldByteCount: UInt, to newByteCount: UInt) -> Bool {
         if injectedFailure(.remap) { return false }
@@ -173,7 +186,7 @@ public enum SystemMemory {
 
 /// The calls that can be made to fail.
 public enum Call: Int, Sendable {
-    case map, unmap, discard, remap, protect, adviseHugePages, fence
+    case map, unmap, discard, remap, protect, adviseHugePages, fence, name
     // Those of SystemFile.
     case openFile, fileStatus, lockFile, readFile, writeFile, truncateFile, allocateFile, punchHole, mapFile
     case synchronizeFile, synchronizeFolder

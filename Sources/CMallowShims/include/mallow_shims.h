@@ -191,6 +191,14 @@ static inline int mallow_start_thread(void *(*body)(void *), size_t stack_byte_c
     pthread_attr_destroy(&attributes);
     return error;
 }
+// What /proc/self/maps calls anonymous memory (Linux 5.17, where it is configured).
+#ifndef PR_SET_VMA
+#define PR_SET_VMA 0x53564d41
+#define PR_SET_VMA_ANON_NAME 0
+#endif
+static inline int mallow_name_mapping(void *address, size_t count, const void *name) {
+    return prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, address, count, name);
+}
 static inline void mallow_name_thread(const char *name) { prctl(PR_SET_NAME, name); }
 // Whether the program runs with rights that its caller does not have.
 static inline int mallow_is_privileged(void) { return getauxval(AT_SECURE) != 0; }

@@ -4,6 +4,8 @@
 #include <mallow.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 enum { threads = 4, sizes = 9 };
@@ -345,6 +347,28 @@ static void idles(void)
     for (int i = 0; i < count; i += 500) mallow_free(blocks[i]);
 }
 
+/* What /proc/self/maps says, where the kernel has names for anonymous memory; nothing where it has none. */
+static void names(void)
+{
+    char *probe = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    int has_names = prctl(0x53564d41, 0, probe, 4096, "probe") == 0;
+    errno = 0;
+    char *block = mallow_malloc(20 << 20), line[400];
+    CHECK(errno == 0, "errno is %d", errno);
+    *block = 1;
+    int blocks = 0, large = 0, records = 0;
+    FILE *maps = fopen("/proc/self/maps", "r");
+    while (fgets(line, sizeof line, maps) != NULL) {
+        blocks += strstr(line, "[anon:mallow: blocks]") != NULL;
+        large += strstr(line, "[anon:mallow: large blocks]") != NULL;
+        records += strstr(line, "[anon:mallow: records]") != NULL;
+    }
+    fclose(maps);
+    CHECK(has_names ? blocks > 0 && large > 0 && records > 0 : blocks + large + records == 0,
+          "%d, %d and %d mappings have names, of a kernel that %s", blocks, large, records, has_names ? "has" : "has not");
+    mallow_free(block);
+}
+
 int main(void)
 {
     each_function();
@@ -355,5 +379,6 @@ int main(void)
     survives_forks();
     caught();
     idles();
+    names();
     return finish();
 }
