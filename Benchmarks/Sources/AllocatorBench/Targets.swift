@@ -24,13 +24,20 @@ private let targets: [Target] =
             Target("pool, \(workload)", workload, "FixedBlock", to: "Boost.Pool", "Boost.Pool, new", atMost: 1.5),
         ]
     }
+    + [24, 40, 240].flatMap { size in
+        [
+            Target("bucket, \(size) bytes", "values-\(size)", "Bucket", to: "glibc", atMost: 1),
+            Target("bucket, \(size) bytes", "values-\(size)", "Bucket", to: "SharedHeap", atMost: 1),
+        ]
+    }
 
 /// The most that a pool may hold beyond its blocks of 64 bytes.
 private let overheadLimit = 0.02
 
 func printTargets(_ results: [WorkloadResult]) {
     printTargets(targets, results)
-    for figures in results.flatMap(\.figures) where figures.isMallow {
+    let pools = results.filter { $0.workload == "random-order" }
+    for figures in pools.flatMap(\.figures) where figures.isMallow {
         guard let bytes = figures.bytesPerBlock, bytes > 0 else { continue }
         let overhead = bytes / 64 - 1
         let text = String(

@@ -4,7 +4,7 @@ import AllocatorRivals
 import BenchSupport
 import Mallow
 
-let workloads: [Workload] = [
+let composedWorkloads: [Workload] = [
     Workload(
         name: "temporary", title: "a block of 64 bytes, allocated and freed", kind: BENCH_TEMPORARY, count: 200_000,
         contestants: {
