@@ -2,7 +2,7 @@
 // has its current page of the class, which is the malloc's own table (MallocHeap/Buckets.swift). So it is copied and
 // sent anywhere, and a Box in it is three words, as in a pool.
 //
-// Cost: one call. Allocating takes two instructions fewer than malloc's hit path, freeing is free's.
+// Cost: one call. Allocating takes an instruction less than malloc's hit path, freeing is free's.
 //
 // Thread-safety: everything may be called by any thread at any time; a block may be freed by any thread.
 

@@ -64,7 +64,7 @@ import Testing
             let script = Checkout.root.appendingPathComponent("Scripts/disassembly.sh").path
             let counts = try await tool("bash", script, Library.shared().path).filter { $0.contains("hit path: ") }
             try #require(counts.count == 3, "\(counts)")
-            for (line, limit) in zip(counts, [16, 26, 14]) {
+            for (line, limit) in zip(counts, [19, 27, 18]) {
                 let count = line.split(separator: " ").compactMap { Int($0) }.first ?? .max
                 #expect(count <= limit, "\(line)")
             }
