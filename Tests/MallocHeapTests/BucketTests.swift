@@ -258,6 +258,47 @@ extension HeapTests {
             let address = Atomic<UInt>(0)
         }
 
+        /// Heaps are parked while their threads are on the hit paths of buckets, of added classes and of fixed ones.
+        @Test func trimsWhileOthersAllocate() {
+            let before = Malloc.statistics()
+            let sizes = [24, 40, 240, 1000]
+            let buckets = sizes.map { TestBucket($0) }
+            let broken = Atomic<Int>(0)
+            let left = Atomic<Int>(2)
+            onThreads(3) { thread in
+                if thread == 2 {
+                    while left.load(ordering: .acquiring) > 0 { Malloc.trim() }
+                    return
+                }
+                var blocks: [(address: UInt, byteCount: Int)] = []
+                var random = SplitMix(seed: UInt64(thread))
+                for _ in 0..<4 {
+                    for _ in 0..<4000 {
+                        let index = Int(random.next() % 4)
+                        let block = buckets[index].allocate()
+                        mark(block, sizes[index])
+                        blocks.append((block, sizes[index]))
+                    }
+                    while blocks.count > 100 {
+                        blocks.swapAt(Int(random.next() % UInt64(blocks.count)), blocks.count - 1)
+                        let (block, byteCount) = blocks.removeLast()
+                        if !isMarked(block, byteCount) { broken.wrappingAdd(1, ordering: .relaxed) }
+                        free(block)
+                    }
+                }
+                for (block, byteCount) in blocks {
+                    if !isMarked(block, byteCount) { broken.wrappingAdd(1, ordering: .relaxed) }
+                    free(block)
+                }
+                left.wrappingSubtract(1, ordering: .releasing)
+            }
+            #expect(broken.load(ordering: .relaxed) == 0)
+            #expect(Malloc.brokenInvariant() == nil)
+            Malloc.trim()
+            #expect(Malloc.brokenInvariant() == nil)
+            #expect(Malloc.statistics().liveBlocks <= before.liveBlocks)
+        }
+
         /// Many threads meet a bucket at its first use, and buckets of a size that none has used yet.
         @Test func firstUseByManyThreads() {
             let classes = BucketClasses.count
