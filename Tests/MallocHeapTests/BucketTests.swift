@@ -230,7 +230,12 @@ extension HeapTests {
             let broken = Atomic<Int>(0)
             // Each round's threads inherit the heaps of the last one's.
             for round in 0..<4 {
+                let starting = Atomic<Int>(5)
                 onThreads(5) { thread in
+                    // All have a heap before the first goes on: else one might inherit that of another.
+                    free(buckets[0].allocate())
+                    starting.wrappingSubtract(1, ordering: .acquiringAndReleasing)
+                    while starting.load(ordering: .acquiring) > 0 { usleep(100) }
                     var random = SplitMix(seed: UInt64(round * 5 + thread))
                     for _ in 0..<8000 {
                         let index = Int(random.next() % 4)
