@@ -10,7 +10,7 @@ SWIFT ?= swift
 SOURCES = Package.swift Sources Tests Snippets Benchmarks/Package.swift Benchmarks/Sources Examples/Comparison.swift $(wildcard Examples/*/Package.swift) $(wildcard Examples/*/Sources) $(wildcard Examples/*/Tests)
 export SWIFT
 
-.PHONY: help needs-swift all lib tool demo test test-heap test-allocators misuse examples sanitize bench bench-memory atomics bench-allocators bench-slabs bench-ranges bench-segments bench-cache bench-stream bench-server example-hummingbird check format lint disassembly instructions install uninstall clean
+.PHONY: help needs-swift all lib tool demo test test-heap test-allocators misuse soak forks examples sanitize bench bench-memory atomics bench-allocators bench-slabs bench-ranges bench-segments bench-cache bench-stream bench-server example-hummingbird check format lint disassembly instructions install uninstall clean
 
 all: lib tool
 
@@ -54,6 +54,14 @@ test-heap:
 ## The allocators' own tests alone.
 test-allocators:
 	$(SWIFT) test --filter 'RangeAllocatorsTests|AllocatorCoreTests|ComposableAllocatorsTests|SlabArenasTests|SegmentedBuffersTests|AllocatorTestKitTests'
+
+## Twenty minutes of threads, bursts and changing sizes, with bounded memory; a line a minute. ARGS=60 for a minute.
+soak: lib
+	Scripts/endurance.sh soak $(or $(ARGS),1200)
+
+## Ten thousand forks of a program whose threads allocate, in each mode: minutes.
+forks: lib
+	Scripts/endurance.sh forks $(or $(ARGS),10000)
 
 ## The packages under Examples/, built and run.
 examples:

@@ -1,10 +1,11 @@
-/* A thousand forks from a process in which four threads allocate. Each child frees blocks that it inherited from all
-   of them, allocates, starts a thread that does so too, and exits. The forks come from the main thread and from
-   another one, and now and then a child forks again. */
+/* Forks from a process in which four threads allocate: a thousand, or as many as the argument says. Each child frees
+   blocks that it inherited from all of them, allocates, starts a thread that does so too, and exits. The forks come
+   from the main thread and from another one, and now and then a child forks again. */
 #include "conformance.h"
 #include <sys/wait.h>
 
-enum { workers = 4, slots = 64, forks = 1000 };
+enum { workers = 4, slots = 64 };
+static int forks = 1000;
 
 struct head {
     size_t size;
@@ -93,9 +94,10 @@ static void *fork_many(void *first)
     return NULL;
 }
 
-int main(void)
+int main(int count, char **arguments)
 {
     pthread_t ids[workers], forker;
+    if (count > 1) forks = atoi(arguments[1]);
     for (int i = 0; i < workers; i++) pthread_create(&ids[i], NULL, work, (void *)(uintptr_t)i);
     while (started < workers) usleep(100);
     fork_many((void *)(uintptr_t)0);
