@@ -134,9 +134,9 @@ extension HeapTests {
         @Test(arguments: [(21, 256), (22, 5000), (23, 33_000)] as [(UInt64, UInt)])
         func randomStepsAndSweeps(seed: UInt64, largest: UInt) {
             var model = Model(seed: seed)
-            for step in 0..<1500 {
+            for step in 0..<1000 {
                 model.step(largest: largest, around: 400)
-                if step % 3 == 0 { Malloc.trim() }
+                Malloc.trim()
                 if let broken = Malloc.brokenInvariant() {
                     Issue.record("after step \(step): \(broken)")
                     break

@@ -5,8 +5,29 @@
 import Foundation
 import Testing
 
+/// How else a program runs on Mallow than by default. Nothing of what it writes may change.
+enum Mode: String, CaseIterable {
+    /// What is free goes back to the kernel at the next slow call.
+    case noDelay
+    /// The background purger gives it back.
+    case background
+    /// As much memory as the program's blocks took at their peak, and no more.
+    case limited
+
+    /// `peak`: the bytes that the largest of the program's processes had at once.
+    func settings(peak: Int) -> [String: String] {
+        switch self {
+        case .noDelay: ["MALLOW_PURGE_DELAY": "0"]
+        case .background: ["MALLOW_BACKGROUND": "1"]
+        case .limited: ["MALLOW_LIMIT": "\(peak)"]
+        }
+    }
+}
+
 struct Comparison {
     var command: Command
+    /// Each is one more run: all of them for quick programs, one for those that take a second.
+    var modes: [Mode] = []
     /// What the program must end with under both; a program that fails alike under both proves nothing.
     var status: Int32 = 0
     /// Whether the process that is started must have used Mallow and said so; else one that it started is enough.
@@ -44,6 +65,13 @@ struct Comparison {
         try await renew(folder)
         let run = try await command.runOnMallow()
         try expectSame(run.outcome, plain, plainFiles, folder, "\(name), with statistics")
+        let peak = run.processes.map(\.peakCommittedBytes).max() ?? 0
+        for mode in modes {
+            try await renew(folder)
+            var other = preloaded
+            other.environment.merge(mode.settings(peak: peak)) { $1 }
+            try expectSame(try await other.run(), plain, plainFiles, folder, "\(name), \(mode)")
+        }
         let proofs = startsOneProcess ? run.statistics.map { [$0] } ?? [] : run.processes
         let proven = proofs.contains { $0.allocations > 0 }
         #expect(proven, "\(name): no sign of Mallow in \(run.processes.count) processes")

@@ -9,6 +9,7 @@ import Testing
     @Test func python() async throws {
         var comparison = Comparison("python3", program("workload.py"))
         comparison.command.environment = ["PYTHONMALLOC": "malloc", "PYTHONHASHSEED": "0"]
+        comparison.modes = [.limited]
         comparison.status = 3
         let run = try await comparison.expectSame()
         #expect(run.statistics?.allocations ?? 0 > 1_000_000)
@@ -19,6 +20,7 @@ import Testing
     @Test func pythonWithItsOwnAllocator() async throws {
         var comparison = Comparison("python3", program("workload.py"))
         comparison.command.environment = ["PYTHONHASHSEED": "0"]
+        comparison.modes = [.noDelay]
         comparison.status = 3
         try await comparison.expectSame()
     }
@@ -26,6 +28,7 @@ import Testing
     @Test func perl() async throws {
         var comparison = Comparison("perl", program("workload.pl"))
         comparison.command.environment = ["PERL_HASH_SEED": "0", "PERL_PERTURB_KEYS": "0"]
+        comparison.modes = [.noDelay]
         comparison.status = 5
         let run = try await comparison.expectSame()
         #expect(run.statistics?.allocations ?? 0 > 100_000)
@@ -34,18 +37,21 @@ import Testing
     @Test(.enabled(if: isInstalled("node"), "Node is tested where it is installed"))
     func node() async throws {
         var comparison = Comparison("node", program("workload.js"))
+        comparison.modes = [.background]
         comparison.status = 7
         try await comparison.expectSame()
     }
 
     @Test func bash() async throws {
         var comparison = Comparison("bash", "--norc", program("workload.sh"))
+        comparison.modes = [.limited]
         comparison.status = 9
         try await comparison.expectSame()
     }
 
     @Test func sqlite() async throws {
         var comparison = Comparison("sqlite3", "-batch", "-init", "/dev/null", "database")
+        comparison.modes = [.limited]
         comparison.command.inputFile = program("workload.sql")
         comparison.files = ["database"]
         try await comparison.expectSame()
@@ -55,6 +61,7 @@ import Testing
     func sort(options: [String]) async throws {
         var comparison = Comparison("sort")
         comparison.command.arguments += options + ["lines"]
+        comparison.modes = [.background]
         comparison.prepare = { folder in
             let script = """
                 BEGIN { s = 1; for (i = 0; i < 1000000; i++) {
@@ -78,12 +85,17 @@ import Testing
             """
         var comparison = Comparison("bash", "--norc", "-c", script, "-", Checkout.tests.path)
         comparison.files = ["packed"]
+        comparison.modes = Mode.allCases
         try await comparison.expectSame()
     }
 
     @Test func listsFolders() async throws {
-        try await Comparison("ls", "-lR", "/usr/include").expectSame()
-        try await Comparison("find", "/usr/include", "-type", "f", "-size", "+4k", "-printf", "%s %p\n").expectSame()
+        var comparison = Comparison("ls", "-lR", "/usr/include")
+        comparison.modes = Mode.allCases
+        try await comparison.expectSame()
+        comparison = Comparison("find", "/usr/include", "-type", "f", "-size", "+4k", "-printf", "%s %p\n")
+        comparison.modes = Mode.allCases
+        try await comparison.expectSame()
     }
 
     /// A history of eighty commits with merges, which the test makes: logged, repacked by several threads, checked.
@@ -102,6 +114,7 @@ import Testing
         ] {
             var comparison = Comparison("git", "-C", repository.path, environment: environment)
             comparison.command.arguments += arguments
+            comparison.modes = arguments[0] == "log" ? [.noDelay] : Mode.allCases
             let run = try await comparison.expectSame()
             #expect(!run.outcome.output.isEmpty)
         }
