@@ -217,7 +217,7 @@ extension Malloc {
         let heap = currentHeap
         if heap.isHeap {
             heap.pointee.remoteFrees &+= 1
-        } else {
+        } else if Process.state.pointee.isCounting {
             Process.state.pointee.heaplessFrees.wrappingAdd(1, ordering: .relaxed)
         }
         if Process.state.pointee.isCounting { Counting.freed(page.pointee.blockByteCount) }

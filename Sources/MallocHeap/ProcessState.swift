@@ -20,45 +20,46 @@ import Synchronization
 struct ProcessState: ~Copyable {
     /// The thread sanitizer takes a change of any field for one of the first word: so nothing lies there.
     private var unused: UInt
+    // The first cache line: what is read wherever a block of another thread's is freed, or a slow path taken. Nothing
+    // in it changes while threads come and go.
     /// 0 until `initialize` has run, 2 afterwards.
     let initialized: Atomic<UInt32>
-    /// Orphaned heaps; a hint that is read without the lock.
-    let orphanCount: Atomic<UInt>
+    var hasThreadKey: Bool
+    var isCounting: Bool
+    var hugePages: HugePages
+    var linkKey: UInt
+    var osPageByteCount: UInt
+    /// In milliseconds. Set by `Malloc.setPurgeDelay`, at any time.
+    let purgeDelay: Atomic<UInt>
+    /// In bytes. See Limits.swift, as for `hugePages`.
+    var limit: UInt
+    /// Raised by `trim`: each heap gives back what it can at its next slow path.
+    let trimEpoch: Atomic<UInt>
+    /// The thread that holds both locks for a fork, or 0.
+    let forkingThread: Atomic<UInt>
+
+    // The second: what changes then.
+    var threadKey: pthread_key_t
+    /// See Purger.swift.
+    let purger: Atomic<UInt32>
     /// There is a nursery, and there are threads enough for it; hints that are read without the lock.
     let hasNursery: Atomic<Bool>
     let isCrowded: Atomic<Bool>
-    /// See Purger.swift.
-    let purger: Atomic<UInt32>
-    /// The thread that holds both locks for a fork, or 0.
-    let forkingThread: Atomic<UInt>
     /// A thread waits for its heap, which is parked.
     let isAwaited: Atomic<Bool>
+    /// Orphaned heaps; a hint that is read without the lock.
+    let orphanCount: Atomic<UInt>
     /// The first of all first-class heaps, and the one that was looked after last.
     let firstClassHeaps: Atomic<UInt>
     let firstClassCursor: Atomic<UInt>
-    /// Raised by `trim`: each heap gives back what it can at its next slow path.
-    let trimEpoch: Atomic<UInt>
 
-    // Constant after initialisation.
-    var linkKey: UInt
-    var osPageByteCount: UInt
-    var threadKey: pthread_key_t
-    var hasThreadKey: Bool
-
-    /// In milliseconds. Set by `Malloc.setPurgeDelay`, at any time.
-    let purgeDelay: Atomic<UInt>
-    /// In bytes. See Limits.swift, as for the next.
-    var limit: UInt
-    var hugePages: HugePages
-
-    // Statistics, when they are on.
-    var isCounting: Bool
+    // Statistics, when they are on (`isCounting`).
     let liveBytes: Atomic<UInt>
     let peakLiveBytes: Atomic<UInt>
     let largeRequestedBytes: Atomic<UInt>
     let largeGrantedBytes: Atomic<UInt>
     let largeAllocations: Atomic<UInt>
-    /// Frees by threads that have no heap.
+    /// Frees by threads that have no heap. Not counted otherwise: the counter is one for all threads.
     let heaplessFrees: Atomic<UInt>
 
     /// Classes that buckets added, and their sizes, in bytes: see BucketClasses.swift.

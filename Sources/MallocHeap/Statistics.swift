@@ -12,7 +12,8 @@ public struct HeapStatistics {
     /// Allocations and frees so far; 0 unless counting is on.
     public var allocations: UInt = 0
     public var frees: UInt = 0
-    /// Frees of blocks by another thread than the one whose heap they are of.
+    /// Frees of blocks by another thread than the one whose heap they are of; those by threads that never allocated
+    /// only while counting is on.
     public var remoteFrees: UInt = 0
     /// Blocks the program holds now, and what they hold.
     public var liveBlocks: UInt = 0

@@ -10,7 +10,7 @@
 
 #include <pthread.h>
 
-enum { stage_count = 4, batch_count = 64, batches_in_flight = 16, batches_per_thread = 200, field_count = 6 };
+enum { stage_count = 4, batch_count = 64, batches_in_flight = 8, batches_per_thread = 200, field_count = 6 };
 
 struct session {
     uint64_t number;
