@@ -124,9 +124,10 @@ instructions: lib
 	$(SWIFT) build -c release --package-path Benchmarks
 	Benchmarks/Scripts/instructions.sh build/lib/libmallow.so
 
-## Formatting and layers.
+## Formatting, layers, and the names of the C functions.
 check: lint
 	Scripts/check-layers.sh
+	Scripts/check-names.sh
 
 lint:
 	$(SWIFT) format lint --strict --recursive --parallel $(SOURCES)

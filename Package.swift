@@ -60,7 +60,7 @@ let package = Package(
         .target(
             name: "MallowABI", dependencies: ["CMallowShims", "SystemMemory", "MallocHeap"],
             exclude: ["exports.txt", "mallow.h"],
-            swiftSettings: wholeModule + [.enableExperimentalFeature("SymbolLinkageMarkers")]),
+            swiftSettings: wholeModule),
         .target(
             name: "MallowABIEmbedded", dependencies: ["CMallowShims", "SystemMemoryEmbedded", "MallocHeapEmbedded"],
             exclude: ["exports.txt", "mallow.h"],

@@ -9,20 +9,34 @@ import CMallowShims
     import MallocHeap
 #endif
 
-/// Called by the loader, with the arguments that it gives to initialisers.
-@section(".init_array") @used
-nonisolated(unsafe) private let atStart:
-    @convention(c) (CInt, UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?, Environment?) -> Void = {
-        _, _, environment in
-        // A program with rights of its own must not write files where its caller says.
-        if mallow_is_privileged() == 0 { Settings.read(environment) }
+#if hasFeature(Embedded)
+    /// Called by the loader, with the arguments that it gives to initialisers.
+    @section(".init_array") @used
+    nonisolated(unsafe) private let atStart:
+        @convention(c) (CInt, UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?, Environment?) -> Void = {
+            _, _, environment in Settings.readUnlessPrivileged(environment)
+        }
+
+    /// Called by the loader when the program ends by `exit` or a return from `main`.
+    @section(".fini_array") @used
+    nonisolated(unsafe) private let atEnd: @convention(c) () -> Void = {
+        Settings.reportAtEnd()
+    }
+#else
+    // In an executable, CMallowMalloc says when these are called, and that they are only where malloc is Mallow's.
+
+    /// A program that names Mallow among its dependencies wants its memory given back, and expects threads.
+    @c(mallow_impl_start)
+    public func mallowStart(_ environment: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?) {
+        Malloc.setBackgroundPurging(true)
+        Settings.readUnlessPrivileged(environment)
     }
 
-/// Called by the loader when the program ends by `exit` or a return from `main`.
-@section(".fini_array") @used
-nonisolated(unsafe) private let atEnd: @convention(c) () -> Void = {
-    Settings.reportAtEnd()
-}
+    @c(mallow_impl_end)
+    public func mallowEnd() {
+        Settings.reportAtEnd()
+    }
+#endif
 
 /// Every trap of the compiler's (an overflow, a nil that was unwrapped) in this library comes here.
 @c(mallow_trapped)
@@ -43,7 +57,12 @@ enum Settings {
     private static let limit: StaticString = "MALLOW_LIMIT="
     private static let hugePages: StaticString = "MALLOW_HUGE_PAGES="
 
-    static func read(_ environment: Environment?) {
+    /// A program with rights of its own must not write files where its caller says.
+    static func readUnlessPrivileged(_ environment: Environment?) {
+        if mallow_is_privileged() == 0 { read(environment) }
+    }
+
+    private static func read(_ environment: Environment?) {
         guard let environment else { return }
         var signalName: UnsafeMutablePointer<CChar>?
         var index = 0

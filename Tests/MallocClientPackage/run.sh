@@ -30,14 +30,8 @@ tag_this_checkout() {
     fi
 }
 
-# The names that the linker must find first: all of the C library's.
+# What the C library exports.
 names() { sed -n 's/^ *name \([a-z_0-9A-Z]*\), .*/\1/p' ../../Sources/CMallowMalloc/names.S; }
-
-check_names() {
-    diff <(grep -v '^#' ../../Sources/MallowABI/exports.txt | sort) \
-        <(sed -n 's/^ *name \([a-z_0-9A-Z]*\), \(.*\)/\1 \2/p' ../../Sources/CMallowMalloc/names.S | sort) ||
-        die "Sources/CMallowMalloc/names.S and Sources/MallowABI/exports.txt name different functions"
-}
 
 # Runs both programs of a folder. libc's own allocations are in the report of the one that imports nothing.
 run() {
@@ -45,7 +39,7 @@ run() {
     MALLOW_PURGE_DELAY=70 "$1/importing" >"$log" || die "$1/importing failed"
     grep -qx 'importing: passed' "$log" || die "$1/importing did not come to its end"
     rm -f "$1/report.json"
-    MALLOW_STATS=$1/report.json "$1/quiet" >"$log" || die "$1/quiet failed"
+    MALLOW_BACKGROUND=0 MALLOW_STATS=$1/report.json "$1/quiet" >"$log" || die "$1/quiet failed"
     allocations=$(sed -n 's/.*"allocations":\([0-9]*\),"frees".*/\1/p' "$1/report.json")
     [ "${allocations:-0}" -gt 110000 ] || die "$1/quiet: ${allocations:-no} allocations in the report, of 110,000 or more"
 }
@@ -61,7 +55,6 @@ check_runtime_calls() {
     fi
 }
 
-check_names
 tag_this_checkout
 for configuration in debug release; do
     for way in dynamic static; do

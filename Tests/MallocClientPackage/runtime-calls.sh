@@ -13,14 +13,17 @@ shift
 toolchain=$(dirname "$(readlink -f "$(command -v "${SWIFT:-swift}")")")
 objdump=$(command -v "$toolchain/llvm-objdump" || command -v llvm-objdump)
 nm=$(command -v "$toolchain/llvm-nm" || command -v llvm-nm)
+# Where the standard library rethrows an error of type Never the compiler leaves the call that tells a debugger of it.
+never='^swift_willThrowTypedImpl$|^[$]ss5NeverO'
 {
     "$nm" --print-size --defined-only "$executable"
     "$objdump" --dynamic-reloc "$executable"
     "$objdump" --disassemble --no-show-raw-insn "$executable"
-} | awk -v roots="$*" '
+} | awk -v roots="$*" -v never="$never" '
     # Of the Swift runtime and its libraries, and so not one of the three modules that malloc is made of.
     function is_foreign(name) {
-        return name ~ /^_?swift_|^\$[sS]|^_\$s|^\$e/ && name !~ /^\$s[A-Za-z]*(10MallocHeap|12SystemMemory|9MallowABI)/
+        return name ~ /^_?swift_|^\$[sS]|^_\$s|^\$e/ && name !~ /^\$s[A-Za-z]*(10MallocHeap|12SystemMemory|9MallowABI)/ &&
+            name !~ never
     }
     function number(text,    value, place) {
         value = 0

@@ -1,5 +1,6 @@
 #include "probe.h"
 
+#include <dirent.h>
 #include <malloc.h>
 #include <stdio.h>
 
@@ -18,5 +19,21 @@ int probe_has_heap_of_glibc(void) {
     int found = 0;
     while (fgets(line, sizeof line, maps)) found |= strstr(line, "[heap]") != NULL;
     fclose(maps);
+    return found;
+}
+
+int probe_has_thread(const char *name) {
+    DIR *threads = opendir("/proc/self/task");
+    int found = 0;
+    for (struct dirent *thread; threads && (thread = readdir(threads));) {
+        char path[300], line[64] = "";
+        snprintf(path, sizeof path, "/proc/self/task/%s/comm", thread->d_name);
+        FILE *file = fopen(path, "r");
+        if (!file) continue;
+        if (fgets(line, sizeof line, file)) line[strcspn(line, "\n")] = 0;
+        fclose(file);
+        found |= strcmp(line, name) == 0;
+    }
+    if (threads) closedir(threads);
     return found;
 }

@@ -36,4 +36,8 @@ for _ in 0..<100_000 {
     demand(probe_usable_size(copy) == 32, "a copy of 32 bytes by libc has \(probe_usable_size(copy))")
     free(copy)
 }
+let large = malloc(20 << 20)
+demand(probe_usable_size(large) >= 20 << 20, "a block of 20 MiB has \(probe_usable_size(large))")
+free(large)
+demand(probe_has_thread("mallow purger") == 0, "a thread gives memory back in spite of MALLOW_BACKGROUND=0")
 print("quiet: passed")

@@ -16,6 +16,9 @@ size_t probe_size_before_main(void);
 // Whether the break was ever moved, as glibc's malloc does with its first block.
 int probe_has_heap_of_glibc(void);
 
+// Whether a thread of this process has the name, now.
+int probe_has_thread(const char *name);
+
 // A std::vector of so many std::strings of so many characters; its blocks are one and one each.
 void *probe_make_strings(int count, int length);
 void probe_end_strings(void *strings);
