@@ -154,6 +154,7 @@ extension Malloc {
     /// What `usableSize` says of a bucket's blocks, in bytes. O(1).
     public static func blockSize(bucketEntry entry: UInt, byteCount: UInt, alignment: UInt) -> UInt {
         if entry != 0 { return BucketClasses.byteCount(of: BucketTables.sizeClass(entry)) }
+        if Hardened.isOn { return byteCount }
         Process.initializeIfNeeded()
         return Layout.roundedUp(byteCount, toMultipleOf: Process.state.pointee.osPageByteCount)
     }
@@ -178,6 +179,11 @@ extension Malloc {
     ) -> UnsafeMutableRawPointer? {
         if entry == 0 { return allocate(byteCount, alignment: alignment) }
         let heap = enter()
+        if Hardened.isOn, !heap.isHeap {
+            leave()
+            return Hardened.allocate(
+                blockSize(bucketEntry: entry, byteCount: byteCount, alignment: alignment), alignment: alignment)
+        }
         let hasTable = !heap.isHeap || heap.makeBucketTable()
         leave()
         if !hasTable { return outOfMemory() }

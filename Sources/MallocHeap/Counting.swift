@@ -85,7 +85,9 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
 extension UnsafeMutablePointer where Pointee == PageRecord {
     /// Blocks that the program holds. Exact while their owner and those who free them are still.
     var liveBlocks: UInt {
-        guard pointee.kind == PageKind.small else { return pointee.kind == PageKind.none ? 0 : 1 }
+        guard pointee.kind == PageKind.small else {
+            return pointee.kind >= PageKind.hardened ? hardenedLiveBlocks : pointee.kind == PageKind.none ? 0 : 1
+        }
         let counted = UInt(pointee.used) &+ UInt(pointee.reserve) &- (pointee.isCurrent ? 1 : 0)
         let freed = RemoteWord.count(pointee.remote.load(ordering: .relaxed))
         return counted > freed ? counted &- freed : 0
@@ -100,6 +102,7 @@ extension UnsafeMutablePointer where Pointee == PageRecord {
             let hollow = UInt(truncatingIfNeeded: pointee.hollow.nonzeroBitCount) &* osPage
             return (pointee.wasDirty ? Layout.sliceByteCount : touched) &- hollow
         }
+        if pointee.kind >= PageKind.hardened { return hardenedCommittedBytes }
         if pointee.wasDirty, pointee.kind != PageKind.mapping { return UInt(pointee.sliceCount) &<< Layout.sliceShift }
         return pointee.kind == PageKind.mapping ? pointee.mappingByteCount : pointee.blockByteCount
     }
@@ -118,7 +121,7 @@ extension Process {
             while slice < end {
                 let page = Page(at: segment.address &+ slice &* Layout.recordByteCount)
                 if page.pointee.kind != PageKind.none { body(page) }
-                slice &+= page.pointee.kind == PageKind.run ? UInt(page.pointee.sliceCount) : 1
+                slice &+= page.pointee.kind == PageKind.none ? 1 : UInt(page.pointee.sliceCount)
             }
         }
         var mapping = poolPointer.pointee.liveMappings

@@ -18,6 +18,7 @@ extension FirstClassHeap {
             if Self.owner(of: block)?.address != address { Misuse.otherHeap(caller, block) }
             return Malloc.deallocate(pointer)
         }
+        if Hardened.isOn, Hardened.page(of: block) != nil { Misuse.otherHeap(caller, block) }
         enter(caller)
         let page = Malloc.checkedPage(of: block, caller: caller)
         if page.pointee.kind == PageKind.small {

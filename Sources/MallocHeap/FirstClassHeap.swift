@@ -198,7 +198,7 @@ public struct FirstClassHeap: @unchecked Sendable {
     static func allocate(_ byteCount: UInt, besides page: Page) -> UnsafeMutableRawPointer? {
         guard let heap = owner(of: page) else { return Malloc.allocate(byteCount) }
         if byteCount > Layout.smallLimit {
-            let block = Malloc.allocateLarge(byteCount, alignment: 1, isZeroed: false)
+            let block = Malloc.allocateOrdinaryLarge(byteCount, alignment: 1, isZeroed: false)
             if let block, heap.enter(asOwnerOf: page) {
                 heap.adopt(large: block)
                 heap.leave()

@@ -157,7 +157,9 @@ extension FirstClassHeap {
     /// The first-class heap of a live block; nil for one that is of none. Ends the program where no block begins at
     /// `address`.
     static func owner(of address: UInt) -> FirstClassHeap? {
-        owner(of: Malloc.checkedPage(of: address, caller: "mallow_heap_of"))
+        // Hardened blocks are the default heap's.
+        if Hardened.isOn, Hardened.page(of: address) != nil { return nil }
+        return owner(of: Malloc.checkedPage(of: address, caller: "mallow_heap_of"))
     }
 
     /// The first-class heap that a page, run or mapping is of.
@@ -166,6 +168,7 @@ extension FirstClassHeap {
             guard let heap = page.heap else { return nil }
             return FirstClassHeap(address: heap.pointee.handle.load(ordering: .acquiring))
         }
+        if page.pointee.kind >= PageKind.hardened { return nil }
         Process.poolLock.acquire()
         defer { Process.poolLock.release() }
         return FirstClassHeap(address: page.pointee.mark)
@@ -194,6 +197,7 @@ extension FirstClassHeap {
         if entry == noRecordsAddress { return nil }
         if entry != segment {
             let page = Page(at: entry)
+            if page.pointee.kind == PageKind.quarantinedMapping { return nil }
             return address &- page.pointee.mappingAddress < page.pointee.mappingByteCount ? page : nil
         }
         var slice = (address &>> Layout.sliceShift) & (Layout.slicesPerSegment &- 1)
@@ -201,8 +205,8 @@ extension FirstClassHeap {
         while slice >= Layout.reservedSlices {
             let page = Page(at: segment &+ slice &* Layout.recordByteCount)
             switch page.pointee.kind {
-            case PageKind.small: return distance == 0 ? page : nil
-            case PageKind.run: return distance < UInt(page.pointee.sliceCount) ? page : nil
+            case PageKind.small, PageKind.hardened: return distance == 0 ? page : nil
+            case PageKind.run, PageKind.hardenedRun: return distance < UInt(page.pointee.sliceCount) ? page : nil
             default: break
             }
             slice &-= 1

@@ -76,6 +76,14 @@ enum HeapRegistry {
         abandon()
     }
 
+    /// Has the calling thread be without a heap, as it was before its first block.
+    static func leaveHeap() {
+        guard mallow_thread_phase() == Phase.running else { return }
+        abandon()
+        // What still needs a heap borrows one, as at a thread's end.
+        mallow_set_thread_phase(Phase.ended)
+    }
+
     // MARK: - Coming and going
 
     private static func acquire() -> Heap? {
@@ -253,6 +261,7 @@ enum HeapRegistry {
     /// which allocate, run between ours and the fork.
     static func prepareFork() {
         FirstClassHeaps.acquireAllAndRegistry()
+        Hardened.acquireLocks()
         Process.poolLock.acquire()
         state.pointee.forkingThread.store(UInt(mallow_thread_identity()), ordering: .relaxed)
     }
@@ -260,6 +269,7 @@ enum HeapRegistry {
     static func parentAfterFork() {
         state.pointee.forkingThread.store(0, ordering: .relaxed)
         Process.poolLock.release()
+        Hardened.releaseLocks()
         Process.registryLock.release()
         FirstClassHeaps.releaseAll()
     }
@@ -269,6 +279,7 @@ enum HeapRegistry {
         state.pointee.forkingThread.store(0, ordering: .relaxed)
         Purger.childAfterFork()
         Process.poolLock.reset()
+        Hardened.resetLocks()
         Process.registryLock.reset()
         FirstClassHeaps.resetLocks()
         var candidate = state.pointee.heaps

@@ -11,6 +11,7 @@
         public static func brokenInvariant() -> String? {
             Process.initializeIfNeeded()
             return brokenSegment() ?? brokenHeap() ?? brokenMapping() ?? brokenFirstClassHeap()
+                ?? Hardened.brokenInvariant()
         }
 
         // MARK: - Segments and pages
@@ -32,12 +33,13 @@
                 let end = slice + Int(segment.pointee.usableSliceCount)
                 while slice < end {
                     let page = Page(at: segment.address + UInt(slice) * Layout.recordByteCount)
-                    let slices = page.pointee.kind == PageKind.run ? Int(page.pointee.sliceCount) : 1
+                    let slices = page.pointee.kind == PageKind.none ? 1 : Int(page.pointee.sliceCount)
                     if page.pointee.kind != PageKind.none {
                         if segment.pointee.free.memberCount(slice, count: slices) != 0 {
                             return "slice \(slice) is free and in use"
                         }
                         if page.pointee.kind == PageKind.small, let broken = brokenPage(page) { return broken }
+                        if page.pointee.kind == PageKind.hardened, let broken = page.brokenHardened { return broken }
                     }
                     slice += slices
                 }

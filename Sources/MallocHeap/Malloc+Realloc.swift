@@ -8,6 +8,7 @@ extension Malloc {
     public static func usableSize(_ pointer: UnsafeMutableRawPointer?) -> UInt {
         guard let pointer else { return 0 }
         let address = UInt(bitPattern: pointer)
+        if Hardened.isOn, let byteCount = Hardened.usableSize(address) { return byteCount }
         let page = checkedPage(of: address, caller: "malloc_usable_size")
         if page.pointee.kind == PageKind.small, LinkTag.isOn(block: address), isFreeLink(page, address) {
             Misuse.freed("malloc_usable_size", address)
@@ -23,6 +24,7 @@ extension Malloc {
 
     /// What a request of `byteCount` bytes would be given, in bytes. O(1).
     public static func goodSize(_ byteCount: UInt) -> UInt {
+        if Hardened.isOn { return byteCount }
         if byteCount <= Layout.smallLimit { return SizeClasses.byteCount(of: SizeClasses.sizeClass(for: byteCount)) }
         if byteCount > UInt(Int.max) { return byteCount }
         Process.initializeIfNeeded()
@@ -31,6 +33,7 @@ extension Malloc {
 
     /// What a request of `byteCount` bytes at a multiple of `alignment`, a power of two, would be given, in bytes. O(1).
     public static func goodSize(_ byteCount: UInt, alignment: UInt) -> UInt {
+        if Hardened.isOn { return byteCount }
         if alignment <= 8 || alignment == 16 && byteCount > 8 { return goodSize(byteCount) }
         if alignment <= Layout.smallLimit,
             let sizeClass = SizeClasses.sizeClass(for: byteCount, alignment: alignment)
@@ -60,6 +63,9 @@ extension Malloc {
     ) -> UnsafeMutableRawPointer? {
         guard let pointer else { return allocate(byteCount) }
         let address = UInt(bitPattern: pointer)
+        if Hardened.isOn, let page = Hardened.page(of: address) {
+            return Hardened.reallocate(page, address, byteCount)
+        }
         let page = livePage(of: address, caller: "realloc")
         if byteCount == 0 {
             deallocate(pointer)
@@ -121,7 +127,10 @@ extension Malloc {
     ///
     /// - Returns: what may be used of it now, in bytes.
     public static func resizeInPlace(_ pointer: UnsafeMutableRawPointer, _ byteCount: UInt) -> UInt? {
-        resizeInPlace(pointer, byteCount, caller: "realloc")
+        if Hardened.isOn, let page = Hardened.page(of: UInt(bitPattern: pointer)) {
+            return Hardened.resizeInPlace(page, UInt(bitPattern: pointer), byteCount) ? byteCount : nil
+        }
+        return resizeInPlace(pointer, byteCount, caller: "realloc")
     }
 
     static func resizeInPlace(
@@ -212,6 +221,7 @@ extension Malloc {
         if alignment <= 8 || alignment == 16 && byteCount > 8 { return allocate(byteCount) }
         if let block = allocateAtHand(byteCount, alignment: alignment) { return block }
         if byteCount > UInt(Int.max) || alignment > Layout.largestAlignment { return outOfMemory() }
+        if Hardened.isOn, !hasHeap { return Hardened.allocate(byteCount, alignment: alignment) }
         if alignment <= Layout.smallLimit,
             let sizeClass = SizeClasses.sizeClass(for: byteCount, alignment: alignment)
         {
@@ -250,6 +260,7 @@ extension Malloc {
         giveBackOwn()
         HeapRegistry.trimOthers()
         FirstClassHeaps.trim()
+        if Hardened.isOn { Hardened.trim() }
         HeapRegistry.trimOrphans()
         let released = SlicePool.trim()
         mallow_set_errno(savedErrno)

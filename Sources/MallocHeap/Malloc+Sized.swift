@@ -17,6 +17,11 @@ extension Malloc {
     /// bytes. A size that the block cannot have ends the program with a message. Nothing happens to nil.
     @inline(__always)
     public static func deallocate(_ pointer: UnsafeMutableRawPointer?, byteCount: UInt) {
+        if Hardened.isOn,
+            Hardened.deallocate(UInt(bitPattern: pointer), "free_sized", byteCount: byteCount, alignment: 1)
+        {
+            return
+        }
         if !fits(UInt(bitPattern: pointer), alignment: 1, byteCount) {
             endForWrongSize("free_sized", UInt(bitPattern: pointer), byteCount)
         }
@@ -27,6 +32,11 @@ extension Malloc {
     @inline(__always)
     public static func deallocate(_ pointer: UnsafeMutableRawPointer?, alignment: UInt, byteCount: UInt) {
         let address = UInt(bitPattern: pointer)
+        if Hardened.isOn,
+            Hardened.deallocate(address, "free_aligned_sized", byteCount: byteCount, alignment: alignment)
+        {
+            return
+        }
         if alignment == 0 || alignment & (alignment &- 1) != 0 || address & (alignment &- 1) != 0 {
             Misuse.wrongAlignment("free_aligned_sized", address)
         }

@@ -28,6 +28,7 @@ extension Malloc {
         let heap = enter()
         guard heap.isHeap else {
             leave()
+            if Hardened.isOn { return Hardened.allocate(byteCount) }
             if let block = HeapRegistry.allocateFromNursery(byteCount, sizeClass) { return block }
             return HeapRegistry.withHeap { heap in
                 let block = heap.refillAndAllocate(sizeClass)
@@ -73,8 +74,17 @@ extension Malloc {
     }
 
     /// A run or a mapping.
-    @inline(never)
+    @inline(__always)
     static func allocateLarge(_ byteCount: UInt, alignment: UInt, isZeroed: Bool) -> UnsafeMutableRawPointer? {
+        if Hardened.isOn, !hasHeap {
+            return Hardened.allocateLarge(byteCount, alignment: alignment, reserve: 0, isZeroed: isZeroed)
+        }
+        return allocateOrdinaryLarge(byteCount, alignment: alignment, isZeroed: isZeroed)
+    }
+
+    /// The same, in hardened mode too a run or mapping as any.
+    @inline(never)
+    static func allocateOrdinaryLarge(_ byteCount: UInt, alignment: UInt, isZeroed: Bool) -> UnsafeMutableRawPointer? {
         if byteCount > UInt(Int.max) { return outOfMemory() }
         Process.initializeIfNeeded()
         let savedErrno = mallow_errno()
@@ -120,6 +130,7 @@ extension Malloc {
     static func deallocateSlow(_ address: UInt) {
         if address == 0 { return }
         if let page = remotePage(of: address) { return deallocateRemote(page, address) }
+        if Hardened.isOn, Hardened.deallocate(address) { return }
         let page = checkedPage(of: address, caller: "free")
         if page.pointee.kind != PageKind.small { return deallocateLarge(page) }
         if LinkTag.isOn(block: address), isFreeLink(page, address) { Misuse.doubleFree("free", address) }

@@ -53,6 +53,11 @@ struct ProcessState: ~Copyable {
     let firstClassHeaps: Atomic<UInt>
     let firstClassCursor: Atomic<UInt>
 
+    /// The level of hardened mode, 0 where it is off, and where its state lies. Set by `Malloc.startHardening`, before the
+    /// program starts threads.
+    var hardening: UInt32
+    var hardenedAddress: UInt
+
     // Statistics, when they are on (`isCounting`).
     let liveBytes: Atomic<UInt>
     let peakLiveBytes: Atomic<UInt>
@@ -167,7 +172,7 @@ enum Process {
             { HeapRegistry.prepareFork() }, { HeapRegistry.parentAfterFork() }, { HeapRegistry.childAfterFork() })
     }
 
-    private static func randomWord() -> UInt {
+    static func randomWord() -> UInt {
         #if os(Linux)
             // Sixteen random bytes that the kernel gave the process at its start. Another program's part of them may be
             // the stack protector's secret, so they are mixed, not used as they are.

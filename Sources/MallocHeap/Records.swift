@@ -29,6 +29,12 @@ enum PageKind {
     static let small: UInt8 = 1
     static let run: UInt8 = 2
     static let mapping: UInt8 = 3
+    /// From here on: of hardened mode, see Hardened/.
+    static let hardened: UInt8 = 4
+    static let hardenedRun: UInt8 = 5
+    static let hardenedMapping: UInt8 = 6
+    static let quarantinedRun: UInt8 = 7
+    static let quarantinedMapping: UInt8 = 8
 }
 
 /// A page of small blocks, a run, or a mapping.

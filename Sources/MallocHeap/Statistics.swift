@@ -110,14 +110,25 @@ extension Malloc {
             candidate = heap.pointee.nextInRegistry
             result.remoteFrees &+= heap.pointee.remoteFrees
             result.purgedBytes &+= heap.pointee.purgedBytes
-            guard let counters = heap.pointee.counters else { continue }
-            for index in 0..<heap.classEnd {
-                let allocations = counters[index].allocations
-                result.allocations &+= allocations
-                result.requestedBytes &+= counters[index].requestedBytes
-                result.grantedBytes &+= allocations &* BucketClasses.byteCount(of: index)
-                if let classes { classes[index].allocations &+= allocations }
+            if let counters = heap.pointee.counters { add(counters, upTo: heap.classEnd, to: &result, classes) }
+        }
+        if Hardened.isOn, isCounting {
+            for index in 0..<Hardened.shardCount {
+                add(Shard.at(index).counters, upTo: SizeClasses.count, to: &result, classes)
             }
+        }
+    }
+
+    private static func add(
+        _ counters: UnsafeMutablePointer<HeapCounters>, upTo end: Int, to result: inout HeapStatistics,
+        _ classes: UnsafeMutablePointer<ClassStatistics>?
+    ) {
+        for index in 0..<end {
+            let allocations = counters[index].allocations
+            result.allocations &+= allocations
+            result.requestedBytes &+= counters[index].requestedBytes
+            result.grantedBytes &+= allocations &* BucketClasses.byteCount(of: index)
+            if let classes { classes[index].allocations &+= allocations }
         }
     }
 
@@ -129,7 +140,8 @@ extension Malloc {
                 result.pointee.liveBlocks &+= live
                 result.pointee.liveBytes &+= live &* page.pointee.blockByteCount
                 result.pointee.committedBytes &+= page.committedBytes
-                if page.pointee.kind != PageKind.small {
+                if page.pointee.kind != PageKind.small, page.pointee.kind != PageKind.hardened {
+                    if live == 0 { return }
                     result.pointee.largeBlocks &+= 1
                     result.pointee.largeBytes &+= page.pointee.blockByteCount
                     return

@@ -20,6 +20,7 @@ import CMallowShims
     /// Called by the loader when the program ends by `exit` or a return from `main`.
     @section(".fini_array") @used
     nonisolated(unsafe) private let atEnd: @convention(c) () -> Void = {
+        Malloc.checkHardenedBlocks()
         Settings.reportAtEnd()
     }
 #else
@@ -34,6 +35,7 @@ import CMallowShims
 
     @c(mallow_impl_end)
     public func mallowEnd() {
+        Malloc.checkHardenedBlocks()
         Settings.reportAtEnd()
     }
 #endif
@@ -56,6 +58,7 @@ enum Settings {
     private static let background: StaticString = "MALLOW_BACKGROUND="
     private static let limit: StaticString = "MALLOW_LIMIT="
     private static let hugePages: StaticString = "MALLOW_HUGE_PAGES="
+    private static let hardened: StaticString = "MALLOW_HARDENED="
 
     /// A program with rights of its own must not write files where its caller says.
     static func readUnlessPrivileged(_ environment: Environment?) {
@@ -81,6 +84,8 @@ enum Settings {
                 setLimit(entry + limit.utf8CodeUnitCount)
             } else if hasPrefix(entry, hugePages) {
                 setHugePages(entry + hugePages.utf8CodeUnitCount)
+            } else if hasPrefix(entry, hardened) {
+                setHardening(entry + hardened.utf8CodeUnitCount)
             } else if !hasPrefix(entry, "MALLOW_LIBRARY=") && !hasPrefix(entry, "MALLOW_TOOL=") {
                 complain("unknown setting ", entry, upToEqualsSign: true)
             }
@@ -96,6 +101,17 @@ enum Settings {
             return
         }
         Malloc.setPurgeDelay(milliseconds: milliseconds)
+    }
+
+    private static func setHardening(_ text: UnsafeMutablePointer<CChar>) {
+        if text[0] == 0 { return }
+        guard let level = number(text, upTo: 2) else {
+            complain("MALLOW_HARDENED must be 0, 1 or 2: ", text, upToEqualsSign: false)
+            return
+        }
+        if !Malloc.startHardening(level: level) {
+            complain("no memory for MALLOW_HARDENED=", text, upToEqualsSign: false)
+        }
     }
 
     private static func setBackground(_ text: UnsafeMutablePointer<CChar>) {

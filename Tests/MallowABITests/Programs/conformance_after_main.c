@@ -75,7 +75,7 @@ static void *tick(void *unused)
     (void)unused;
     uint64_t state = 9;
     while (!stop) {
-        char *block = malloc(next_random(&state) % 5000);
+        char *block = malloc(next_random(&state) % 5000 + 1);
         *(volatile char *)block = 1;
         free(block);
         ticks++;
