@@ -13,5 +13,6 @@ void *const mallow_no_heap_storage[MALLOW_HEAP_WORDS] = {
 _Alignas(128) char mallow_process_storage[MALLOW_PROCESS_BYTES];
 _Alignas(128) uintptr_t mallow_segment_map_storage[MALLOW_NO_RECORDS_WORDS + MALLOW_SEGMENT_MAP_COUNT];
 char mallow_report_path_storage[MALLOW_REPORT_PATH_BYTES];
+struct sigaction mallow_previous_actions_storage[2];
 
 _Thread_local struct mallow_thread mallow_thread_storage = {(void *)mallow_no_heap_storage, 0, 0, 0};

@@ -88,7 +88,9 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
         for index in 0..<BucketTables.wordCount { storeWord(table &+ index &* 8, Page.none.address) }
         bucketTable = table
         guard pointee.counters == nil, pointee.watchedCalls == 0 else { return true }
-        for sizeClass in 0..<SizeClasses.count { setBucketEntry(sizeClass, to: fixedPages(sizeClass).pointee.current) }
+        for sizeClass in 0..<SizeClasses.count {
+            setBucketEntry(sizeClass, to: hitPage(sizeClass, fixedPages(sizeClass).pointee.current))
+        }
         return true
     }
 
@@ -187,6 +189,10 @@ extension Malloc {
         let hasTable = !heap.isHeap || heap.makeBucketTable()
         leave()
         if !hasTable { return outOfMemory() }
+        if Process.state.pointee.guardRate != 0 {
+            return allocateObserved(
+                byteCount, sizeClass: BucketTables.sizeClass(entry), alignment: max(alignment, byteCount > 8 ? 16 : 8))
+        }
         return allocateSmall(byteCount, sizeClass: BucketTables.sizeClass(entry))
     }
 }

@@ -18,7 +18,9 @@ enum Counting {
             Process.poolLock.acquire()
             let counters = Process.metadata(byteCount: HeapCounters.byteCount)
             Process.poolLock.release()
+            heap.returnRations()
             heap.pointee.counters = UnsafeMutablePointer(bitPattern: counters)
+            heap.pointee.observesCalls = 1
             for sizeClass in 0..<heap.classEnd { heap.setDirectEntries(sizeClass, to: Page.none) }
         }
         Process.forEachPage { page in

@@ -154,7 +154,7 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
 
     /// The direct table, and that of buckets, lead to the current page, unless every allocation must be counted.
     func setDirectEntries(_ sizeClass: Int, to page: Page) {
-        let value = pointee.counters == nil ? page.address : Page.none.address
+        let value = hitPage(sizeClass, page).address
         setBucketEntry(sizeClass, to: Page(at: value))
         guard sizeClass < SizeClasses.count else { return }
         let byteCount = SizeClasses.byteCount(of: sizeClass)

@@ -92,6 +92,7 @@ enum HeapRegistry {
         var heap = popOrphan()
         if heap == nil { heap = makeHeap() }
         guard let heap else { return nil }
+        if state.pointee.guardRate != 0, heap.pointee.sampler == nil { heap.startSampling() }
         heap.pointee.state = .owned
         heap.pointee.thread = Malloc.thisThread
         // With the lock held: only what is in its thread's slot may be parked.
@@ -119,6 +120,7 @@ enum HeapRegistry {
         guard let heap = Heap(bitPattern: address) else { return nil }
         heap.pointee.linkKey = state.pointee.linkKey
         heap.pointee.counters = UnsafeMutablePointer(bitPattern: counters)
+        heap.pointee.observesCalls = counters == 0 ? 0 : 1
         for index in 0..<HeapTables.directCount { heap.directEntry(index).pointee = Page.none.address }
         for sizeClass in 0..<SizeClasses.count { heap.fixedPages(sizeClass).pointee.current = Page.none }
         heap.bucketTable = UInt(bitPattern: mallow_no_buckets())
@@ -133,6 +135,7 @@ enum HeapRegistry {
         let savedErrno = mallow_errno()
         let heap = enterHeap()
         heap.pointee.isBusy = true
+        heap.returnRations()
         heap.giveBackEmptyPages()
         heap.pointee.isBusy = false
         // Nobody parks it meanwhile: the thread is in its heap until that is no longer in its slot.
@@ -263,11 +266,13 @@ enum HeapRegistry {
         FirstClassHeaps.acquireAllAndRegistry()
         Hardened.acquireLocks()
         Process.poolLock.acquire()
+        Process.guardedLock.acquire()
         state.pointee.forkingThread.store(UInt(mallow_thread_identity()), ordering: .relaxed)
     }
 
     static func parentAfterFork() {
         state.pointee.forkingThread.store(0, ordering: .relaxed)
+        Process.guardedLock.release()
         Process.poolLock.release()
         Hardened.releaseLocks()
         Process.registryLock.release()
@@ -278,6 +283,7 @@ enum HeapRegistry {
     static func childAfterFork() {
         state.pointee.forkingThread.store(0, ordering: .relaxed)
         Purger.childAfterFork()
+        Process.guardedLock.reset()
         Process.poolLock.reset()
         Hardened.resetLocks()
         Process.registryLock.reset()

@@ -11,7 +11,7 @@
         public static func brokenInvariant() -> String? {
             Process.initializeIfNeeded()
             return brokenSegment() ?? brokenHeap() ?? brokenMapping() ?? brokenFirstClassHeap()
-                ?? Hardened.brokenInvariant()
+                ?? Hardened.brokenInvariant() ?? brokenGuardedPool()
         }
 
         // MARK: - Segments and pages
@@ -160,11 +160,13 @@
             }
             if heap.hasBucketTable {
                 let entry = loadWord(heap.bucketTable + BucketTables.entryOffset(sizeClass))
-                if entry != current.address, entry != Page.none.address { return "B1: the entry of buckets" }
+                let target = heap.hitPage(sizeClass, current).address
+                if entry != target, entry != Page.none.address { return "B1: the entry of buckets" }
             }
             for index in 0...(Layout.directLimit / 8) where SizeClasses.sizeClass(for: index * 8) == sizeClass {
                 let entry = heap.directEntry(index).pointee
-                if entry != current.address, entry != Page.none.address { return "direct entry \(index)" }
+                let target = heap.hitPage(sizeClass, current).address
+                if entry != target, entry != Page.none.address { return "direct entry \(index)" }
             }
             return nil
         }

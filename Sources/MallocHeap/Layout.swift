@@ -49,6 +49,9 @@ enum Layout {
     static let earlyHeapCount: UInt = 128
     static let nurseryBlocks: CInt = 8
 
+    /// Beyond it next to nothing would ever be guarded.
+    static let largestGuardRate: UInt = 1 << 30
+
     /// What is free is given back after one to two of these, unless `Malloc.setPurgeDelay` says otherwise.
     static let purgeDelayInMilliseconds: UInt = 50
     static let largestPurgeDelayInMilliseconds: UInt = 1 << 30

@@ -9,6 +9,7 @@ extension Malloc {
         guard let pointer else { return 0 }
         let address = UInt(bitPattern: pointer)
         if Hardened.isOn, let byteCount = Hardened.usableSize(address) { return byteCount }
+        if GuardedPool.contains(address) { return usableSizeOfGuarded(address) }
         let page = checkedPage(of: address, caller: "malloc_usable_size")
         if page.pointee.kind == PageKind.small, LinkTag.isOn(block: address), isFreeLink(page, address) {
             Misuse.freed("malloc_usable_size", address)
@@ -59,6 +60,15 @@ extension Malloc {
 
     @inline(never)
     private static func reallocateSlow(
+        _ pointer: UnsafeMutableRawPointer?, _ byteCount: UInt
+    ) -> UnsafeMutableRawPointer? {
+        if Process.state.pointee.guardedByteCount != 0 { return reallocateObserved(pointer, byteCount) }
+        return reallocateUnobserved(pointer, byteCount)
+    }
+
+    /// A block that is not guarded.
+    @inline(never)
+    static func reallocateUnobserved(
         _ pointer: UnsafeMutableRawPointer?, _ byteCount: UInt
     ) -> UnsafeMutableRawPointer? {
         guard let pointer else { return allocate(byteCount) }
@@ -136,6 +146,9 @@ extension Malloc {
     static func resizeInPlace(
         _ pointer: UnsafeMutableRawPointer, _ byteCount: UInt, caller: StaticString
     ) -> UInt? {
+        if GuardedPool.contains(UInt(bitPattern: pointer)) {
+            return usableSizeOfGuarded(UInt(bitPattern: pointer)) == byteCount ? byteCount : nil
+        }
         let page = livePage(of: UInt(bitPattern: pointer), caller: caller)
         let usable = page.pointee.blockByteCount
         if isWorthKeeping(page, byteCount) { return usable }
@@ -222,6 +235,7 @@ extension Malloc {
         if let block = allocateAtHand(byteCount, alignment: alignment) { return block }
         if byteCount > UInt(Int.max) || alignment > Layout.largestAlignment { return outOfMemory() }
         if Hardened.isOn, !hasHeap { return Hardened.allocate(byteCount, alignment: alignment) }
+        if Process.state.pointee.guardRate != 0 { return allocateObserved(byteCount, alignment: alignment) }
         if alignment <= Layout.smallLimit,
             let sizeClass = SizeClasses.sizeClass(for: byteCount, alignment: alignment)
         {
@@ -272,6 +286,7 @@ extension Malloc {
         let heap = enter()
         if heap.isHeap {
             heap.pointee.isBusy = true
+            heap.returnRations()
             heap.giveBackEmptyPages()
             heap.sweepAllPages()
             heap.pointee.isBusy = false

@@ -52,7 +52,7 @@ extension Malloc {
         if address &>> UInt(MALLOW_ADDRESS_BITS) != 0 { return true }
         let page = Page(at: recordAddress(entry: segmentMapEntry(address), of: address))
         let holds = page.pointee.blockByteCount
-        if byteCount > holds { return page.pointee.kind == PageKind.none }
+        if byteCount > holds { return page.pointee.kind == PageKind.none && fitsGuarded(address, byteCount) }
         let isSmall = page.pointee.kind == PageKind.small
         // `byteCount` is at most what a block holds, so the sum does not overflow but for an absurd alignment.
         let needed = isSmall ? (max(byteCount, 1) &+ alignment &- 1) & ~(alignment &- 1) : byteCount
@@ -66,6 +66,7 @@ extension Malloc {
     /// Unless the block is one of the nursery's, which are whole cache lines, whatever was asked for.
     @inline(never)
     private static func endForWrongSize(_ caller: StaticString, _ address: UInt, _ byteCount: UInt) {
+        if GuardedPool.contains(address) { return endForWrongSizeOfGuarded(caller, address, byteCount) }
         let page = checkedPage(of: address, caller: caller)
         if byteCount <= page.pointee.blockByteCount, page.heap?.pointee.state == .shared { return }
         if LinkTag.isOn(block: address), isFreeLink(page, address) { Misuse.doubleFree(caller, address) }

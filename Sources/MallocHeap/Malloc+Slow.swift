@@ -14,7 +14,7 @@ extension Malloc {
         let heap = enterHitPath(byteCount)
         let page = heap.fixedPages(sizeClass).pointee.current
         let block = page.pointee.free
-        if block == 0 || heap.pointee.counters != nil || heap.pointee.watchedCalls > 0 {
+        if block == 0 || heap.pointee.observesCalls != 0 || heap.pointee.watchedCalls > 0 {
             return allocateSmall(byteCount, sizeClass: sizeClass)
         }
         let result = heap.take(block, of: page)
@@ -25,6 +25,7 @@ extension Malloc {
     /// A block of a class, fixed or added, from the thread's heap, which it gets if it has none; counted if need be.
     @inline(never)
     static func allocateSmall(_ byteCount: UInt, sizeClass: Int) -> UnsafeMutableRawPointer? {
+        if Process.state.pointee.guardRate != 0 { return allocateObserved(byteCount, sizeClass: sizeClass) }
         let heap = enter()
         guard heap.isHeap else {
             leave()
@@ -65,7 +66,7 @@ extension Malloc {
         if rounded <= Layout.directLimit {
             page = Page(at: heap.directEntry((rounded &+ 7) &>> 3).pointee)
         } else {
-            if heap.pointee.counters != nil { return nil }
+            if heap.pointee.observesCalls != 0 { return nil }
             page = heap.fixedPages(SizeClasses.sizeClass(for: rounded)).pointee.current
         }
         let block = page.pointee.free
@@ -73,16 +74,19 @@ extension Malloc {
         return heap.take(block, of: page)
     }
 
-    /// A run or a mapping.
-    @inline(__always)
+    /// A block above 32 KiB, or aligned to more.
+    @inline(never)
     static func allocateLarge(_ byteCount: UInt, alignment: UInt, isZeroed: Bool) -> UnsafeMutableRawPointer? {
         if Hardened.isOn, !hasHeap {
             return Hardened.allocateLarge(byteCount, alignment: alignment, reserve: 0, isZeroed: isZeroed)
         }
+        if Process.state.pointee.guardRate != 0 {
+            return allocateLargeObserved(byteCount, alignment: alignment, isZeroed: isZeroed)
+        }
         return allocateOrdinaryLarge(byteCount, alignment: alignment, isZeroed: isZeroed)
     }
 
-    /// The same, in hardened mode too a run or mapping as any.
+    /// A run or a mapping, whatever the mode.
     @inline(never)
     static func allocateOrdinaryLarge(_ byteCount: UInt, alignment: UInt, isZeroed: Bool) -> UnsafeMutableRawPointer? {
         if byteCount > UInt(Int.max) { return outOfMemory() }
@@ -131,6 +135,7 @@ extension Malloc {
         if address == 0 { return }
         if let page = remotePage(of: address) { return deallocateRemote(page, address) }
         if Hardened.isOn, Hardened.deallocate(address) { return }
+        if GuardedPool.contains(address) { return deallocateGuarded(address) }
         let page = checkedPage(of: address, caller: "free")
         if page.pointee.kind != PageKind.small { return deallocateLarge(page) }
         if LinkTag.isOn(block: address), isFreeLink(page, address) { Misuse.doubleFree("free", address) }

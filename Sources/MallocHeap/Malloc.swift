@@ -58,7 +58,13 @@ public enum Malloc {
         let (total, overflow) = count.multipliedReportingOverflow(by: byteCount)
         if overflow { return outOfMemory() }
         if total > Layout.smallLimit { return allocateLarge(total, alignment: 1, isZeroed: true) }
-        guard let block = allocate(total) else { return nil }
+        if total > Layout.directLimit { return allocateZeroedSlow(total) }
+        let heap = enterHitPath(total)
+        let page = Page(at: heap.directEntry((total &+ 7) &>> 3).pointee)
+        let free = page.pointee.free
+        if free == 0 { return allocateZeroedSlow(total) }
+        guard let block = heap.take(free, of: page) else { return nil }
+        leaveHitPath()
         memset(block, 0, Int(bitPattern: total))
         return block
     }

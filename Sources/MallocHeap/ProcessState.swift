@@ -1,12 +1,12 @@
 // What the heaps of a process share. It lies in zero-filled static memory, because nothing may run before the first
 // `malloc`, and is set up by the first call that takes a slow path.
 //
-//   +0    the pool's lock        +128  the registry's lock
+//   +0    the pool's lock        +128  the registry's lock        +192  the lock of guarded blocks
 //   +256  ProcessState           +768  PoolState
 //   +1280 the first metadata (heaps), so that a small program touches one page of it
 //
 // Thread-safety: each field says which lock guards it. Lock order: a first-class heap's, registry,
-// then pool.
+// pool, guarded blocks.
 
 import CMallowShims
 import Synchronization
@@ -57,6 +57,17 @@ struct ProcessState: ~Copyable {
     /// program starts threads.
     var hardening: UInt32
     var hardenedAddress: UInt
+
+    // Guarded blocks: see Guarded/. Zero, and nil, unless there is a guard rate; set before the program starts threads.
+    /// One in so many blocks is guarded.
+    var guardRate: UInt
+    var guardedPool: UnsafeMutablePointer<GuardedPool>?
+    /// Where guarded blocks lie.
+    var guardedStart: UInt
+    var guardedByteCount: UInt
+    /// The thread that writes a report of a guarded block's, or 0; and how many were begun.
+    let reportingThread: Atomic<UInt>
+    let reportCount: Atomic<UInt>
 
     // Statistics, when they are on (`isCounting`).
     let liveBytes: Atomic<UInt>
@@ -133,6 +144,10 @@ enum Process {
     @inline(__always)
     static var registryLock: UnsafeMutablePointer<Lock> {
         UnsafeMutablePointer<Lock>(at: UInt(bitPattern: mallow_process()) &+ 128)
+    }
+    @inline(__always)
+    static var guardedLock: UnsafeMutablePointer<Lock> {
+        UnsafeMutablePointer<Lock>(at: UInt(bitPattern: mallow_process()) &+ 192)
     }
 
     /// How long free memory stays before it is given back, in milliseconds.

@@ -112,6 +112,8 @@ struct HeapRecord: ~Copyable {
     var avoided: Page?
     /// Set while the owner changes lists. A child of `fork` adopts only heaps of other threads that were not busy.
     var isBusy: Bool
+    /// Not 0: calls of `malloc` that leave the hit path are counted, or may be sampled.
+    var observesCalls: UInt8
     var trimEpoch: UInt
     var searches: UInt
     var refills: UInt
@@ -144,6 +146,8 @@ struct HeapRecord: ~Copyable {
     let messages: Atomic<UInt>
     /// The first-class heap whose blocks these are, or 0: see FirstClassHeap.swift.
     let handle: Atomic<UInt>
+    /// Which of its blocks are guarded: nil unless there is a guard rate. Constant while the heap has an owner.
+    var sampler: Sampler?
 }
 
 enum HeapState: UInt8 {

@@ -37,6 +37,9 @@ public struct HeapStatistics {
     public var largeBlocks: UInt = 0
     public var largeBytes: UInt = 0
     public var largeAllocations: UInt = 0
+    /// Guarded blocks now, which the figures above include, and so far.
+    public var guardedBlocks: UInt = 0
+    public var guardedAllocations: UInt = 0
     /// Heaps owned by a thread now, at most so far, and made in all.
     public var threads: UInt = 0
     public var peakThreads: UInt = 0
@@ -96,6 +99,7 @@ extension Malloc {
         result.grantedBytes &+= state.pointee.largeGrantedBytes.load(ordering: .relaxed)
         result.peakLiveBytes = state.pointee.peakLiveBytes.load(ordering: .relaxed)
         addPages(to: &result, classes)
+        result.addGuarded(classes)
         if result.allocations > result.liveBlocks { result.frees = result.allocations &- result.liveBlocks }
         return result
     }
@@ -110,6 +114,7 @@ extension Malloc {
             candidate = heap.pointee.nextInRegistry
             result.remoteFrees &+= heap.pointee.remoteFrees
             result.purgedBytes &+= heap.pointee.purgedBytes
+            result.subtractRations(of: heap, classes)
             if let counters = heap.pointee.counters { add(counters, upTo: heap.classEnd, to: &result, classes) }
         }
         if Hardened.isOn, isCounting {

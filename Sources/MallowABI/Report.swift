@@ -69,6 +69,10 @@ enum Report {
         line("peak committed bytes", figures.peakCommittedBytes, &text)
         line("retained bytes", figures.retainedBytes, &text)
         line("purged bytes", figures.purgedBytes, &text)
+        if figures.guardedAllocations > 0 {
+            line("guarded allocations", figures.guardedAllocations, &text)
+            line("guarded blocks", figures.guardedBlocks, &text)
+        }
         line("threads", figures.threads, &text)
         line("peak threads", figures.peakThreads, &text)
         text.write("    class size     allocations     live blocks           pages\n")
@@ -115,6 +119,8 @@ enum Report {
         member("threads", figures.threads, &text)
         member("peakThreads", figures.peakThreads, &text)
         member("heaps", figures.heaps, &text)
+        member("guardedAllocations", figures.guardedAllocations, &text)
+        member("guardedBlocks", figures.guardedBlocks, &text)
         member("largeAllocations", figures.largeAllocations, &text)
         member("largeBlocks", figures.largeBlocks, &text)
         member("largeBytes", figures.largeBytes, &text)

@@ -59,6 +59,7 @@ enum Settings {
     private static let limit: StaticString = "MALLOW_LIMIT="
     private static let hugePages: StaticString = "MALLOW_HUGE_PAGES="
     private static let hardened: StaticString = "MALLOW_HARDENED="
+    private static let guardRate: StaticString = "MALLOW_GUARD_RATE="
 
     /// A program with rights of its own must not write files where its caller says.
     static func readUnlessPrivileged(_ environment: Environment?) {
@@ -68,6 +69,7 @@ enum Settings {
     private static func read(_ environment: Environment?) {
         guard let environment else { return }
         var signalName: UnsafeMutablePointer<CChar>?
+        var rate: UnsafeMutablePointer<CChar>?
         var index = 0
         while let entry = environment[index] {
             index &+= 1
@@ -86,11 +88,30 @@ enum Settings {
                 setHugePages(entry + hugePages.utf8CodeUnitCount)
             } else if hasPrefix(entry, hardened) {
                 setHardening(entry + hardened.utf8CodeUnitCount)
+            } else if hasPrefix(entry, guardRate) {
+                rate = entry + guardRate.utf8CodeUnitCount
             } else if !hasPrefix(entry, "MALLOW_LIBRARY=") && !hasPrefix(entry, "MALLOW_TOOL=") {
                 complain("unknown setting ", entry, upToEqualsSign: true)
             }
         }
         if let signalName { setSignal(signalName) }
+        if let rate { setGuardRate(rate) }
+    }
+
+    private static func setGuardRate(_ text: UnsafeMutablePointer<CChar>) {
+        if text[0] == 0 { return }
+        guard let rate = number(text, upTo: 1 << 30) else {
+            complain(
+                "MALLOW_GUARD_RATE must be a number from 1 to 1073741824, or 0 for none: ", text,
+                upToEqualsSign: false)
+            return
+        }
+        if rate == 0 { return }
+        guard Malloc.setGuardRate(rate) else {
+            complain("no address space for MALLOW_GUARD_RATE", nil, upToEqualsSign: false)
+            return
+        }
+        FaultReports.install()
     }
 
     private static func setPurgeDelay(_ text: UnsafeMutablePointer<CChar>) {

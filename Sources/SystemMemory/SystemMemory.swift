@@ -155,6 +155,17 @@ public enum SystemMemory {
         return UInt(bitPattern: time.tv_sec) &* 1000 &+ UInt(bitPattern: time.tv_nsec) / 1_000_000
     }
 
+    /// Nanoseconds of a clock that never goes back: some tens of them to read.
+    public static func nanoseconds() -> UInt64 { mallow_nanoseconds() }
+
+    public static func sleep(milliseconds: Int) {
+        var time = timespec(tv_sec: 0, tv_nsec: milliseconds &* 1_000_000)
+        _ = nanosleep(&time, nil)
+    }
+
+    /// Whether eight bytes at an address can be read, whatever is or is not mapped there: a system call.
+    public static func isReadable(_ address: UInt) -> Bool { mallow_is_readable(address) != 0 }
+
     // MARK: - Privates
 
     private static var privateAnonymous: CInt {

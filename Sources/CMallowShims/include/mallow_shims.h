@@ -252,6 +252,112 @@ static inline int mallow_punch_hole(int descriptor, off_t offset, off_t count) {
 }
 #endif
 
+// MARK: - Where the program is, for reports of memory errors
+
+// The calling function's frame record: the caller's frame pointer, and behind it the address that it returns to.
+__attribute__((always_inline)) static inline uintptr_t mallow_frame_address(void) {
+    return (uintptr_t)__builtin_frame_address(0);
+}
+
+// Whether 8 bytes at an address can be read: a call that copies them and then refuses them.
+static inline int mallow_is_readable(uintptr_t address) {
+#if defined(__linux__)
+    int saved = errno;
+    int readable = syscall(SYS_rt_sigprocmask, ~0, address, NULL, 8) != 0 && errno != EFAULT;
+    errno = saved;
+    return readable;
+#else
+    return 0;
+#endif
+}
+
+// What a handler of SIGSEGV or SIGBUS is told. `access`: 0 not known, 1 a read, 2 a write, 3 a jump.
+struct mallow_fault {
+    uintptr_t address, instruction, frame, stack;
+    unsigned access, byte_count;
+    // The kernel sent it because of what the thread did at the address; and it will again if the handler returns.
+    int is_fault, recurs;
+};
+
+static inline struct mallow_fault mallow_describe_fault(int number, const siginfo_t *information, const void *context) {
+    struct mallow_fault fault = {0, 0, 0, 0, 0, 0, 0, 0};
+    fault.is_fault = information->si_code > 0;
+    // 5: memory that failed, and that nobody has asked for yet.
+    fault.recurs = fault.is_fault && !(number == SIGBUS && information->si_code == 5);
+    fault.address = (uintptr_t)information->si_addr;
+#if defined(__linux__) && defined(__x86_64__)
+    const ucontext_t *user = (const ucontext_t *)context;
+    // By their numbers, since libc names them for GNU programs alone: RBP, RSP, RIP, and the error code.
+    const greg_t *registers = user->uc_mcontext.gregs;
+    fault.frame = (uintptr_t)registers[10];
+    fault.stack = (uintptr_t)registers[15];
+    fault.instruction = (uintptr_t)registers[16];
+    fault.access = registers[19] & 16 ? 3 : registers[19] & 2 ? 2 : 1;
+#elif defined(__linux__) && defined(__aarch64__)
+    const ucontext_t *user = (const ucontext_t *)context;
+    fault.frame = (uintptr_t)user->uc_mcontext.regs[29];
+    fault.stack = (uintptr_t)user->uc_mcontext.sp;
+    fault.instruction = (uintptr_t)user->uc_mcontext.pc;
+    // Records of further state follow each other; the one of this number holds the syndrome of the exception.
+    const uint32_t *record = (const uint32_t *)user->uc_mcontext.__reserved;
+    const uint32_t *end = record + sizeof user->uc_mcontext.__reserved / 4 - 4;
+    while (record < end && record[0] != 0 && record[1] >= 8) {
+        if (record[0] == 0x45535201) {
+            uint64_t syndrome = *(const uint64_t *)(record + 2);
+            unsigned class = (unsigned)(syndrome >> 26) & 63;
+            fault.access = class == 0x20 || class == 0x21 ? 3 : syndrome & 64 ? 2 : 1;
+            break;
+        }
+        record += record[1] / 4;
+    }
+#endif
+    return fault;
+}
+
+// What handled SIGSEGV (0) and SIGBUS (1) before us.
+extern struct sigaction mallow_previous_actions_storage[2] MALLOW_HIDDEN;
+static inline struct sigaction *mallow_previous_action(int number) {
+    return &mallow_previous_actions_storage[number == SIGBUS];
+}
+static inline int mallow_handle_fault(int number, void (*handler)(int, siginfo_t *, void *)) {
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_sigaction = handler;
+    action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
+    return sigaction(number, &action, mallow_previous_action(number));
+}
+static inline int mallow_is_default(const struct sigaction *action) { return action->sa_handler == SIG_DFL; }
+static inline int mallow_is_ignored(const struct sigaction *action) { return action->sa_handler == SIG_IGN; }
+static inline void mallow_set_default_action(int number) {
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = SIG_DFL;
+    sigaction(number, &action, NULL);
+}
+// As the kernel would have called it.
+static inline void mallow_call_action(
+    const struct sigaction *action, int number, siginfo_t *information, void *context) {
+    sigset_t mask;
+    pthread_sigmask(SIG_BLOCK, &action->sa_mask, &mask);
+    if (action->sa_flags & SA_SIGINFO) action->sa_sigaction(number, information, context);
+    else action->sa_handler(number);
+    pthread_sigmask(SIG_SETMASK, &mask, NULL);
+}
+
+static inline uint32_t mallow_thread_id(void) {
+#if defined(__linux__)
+    return (uint32_t)syscall(SYS_gettid);
+#else
+    return 0;
+#endif
+}
+
+static inline uint64_t mallow_nanoseconds(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
 // What a busy-waiting loop should do between two looks.
 static inline void mallow_spin_hint(void) {
 #if defined(__x86_64__)
