@@ -7,8 +7,12 @@
 // as good handlers do, we report then.
 
 import CMallowShims
-import MallocHeapEmbedded
-import SystemMemoryEmbedded
+
+#if hasFeature(Embedded)
+    import MallocHeapEmbedded
+#else
+    import MallocHeap
+#endif
 
 enum FaultReports {
     /// Called once, when the library starts.

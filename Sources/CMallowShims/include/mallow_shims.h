@@ -274,13 +274,13 @@ static inline int mallow_is_readable(uintptr_t address) {
 // What a handler of SIGSEGV or SIGBUS is told. `access`: 0 not known, 1 a read, 2 a write, 3 a jump.
 struct mallow_fault {
     uintptr_t address, instruction, frame, stack;
-    unsigned access, byte_count;
+    unsigned access;
     // The kernel sent it because of what the thread did at the address; and it will again if the handler returns.
     int is_fault, recurs;
 };
 
 static inline struct mallow_fault mallow_describe_fault(int number, const siginfo_t *information, const void *context) {
-    struct mallow_fault fault = {0, 0, 0, 0, 0, 0, 0, 0};
+    struct mallow_fault fault = {0, 0, 0, 0, 0, 0, 0};
     fault.is_fault = information->si_code > 0;
     // 5: memory that failed, and that nobody has asked for yet.
     fault.recurs = fault.is_fault && !(number == SIGBUS && information->si_code == 5);

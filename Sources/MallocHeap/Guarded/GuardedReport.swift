@@ -33,11 +33,10 @@ public enum GuardedReport {
     @discardableResult
     public static func write(_ fault: mallow_fault) -> Bool {
         let access = Finding.Access(rawValue: UInt8(truncatingIfNeeded: fault.access)) ?? .unknown
-        guard
-            let finding = Finding(
-                faultAt: UInt(fault.address), access: access, byteCount: UInt(fault.byte_count))
+        guard GuardedPool.contains(UInt(fault.address)) else { return false }
+        let byteCount = access == .execute ? 0 : AccessSize.byteCount(ofInstructionAt: UInt(fault.instruction))
+        guard let finding = Finding(faultAt: UInt(fault.address), access: access, byteCount: byteCount), enter()
         else { return false }
-        guard enter() else { return false }
         withTrace { trace in
             Trace.take(
                 trace, instruction: UInt(fault.instruction), frame: UInt(fault.frame), stack: UInt(fault.stack))
