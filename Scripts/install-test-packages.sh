@@ -10,7 +10,7 @@ set -eu
 # A command that the tests start, and the Debian package that it comes from.
 needed="
     ar:binutils         nm:binutils         readelf:binutils    objdump:binutils    pkg-config:pkgconf
-    gcc:gcc             cc:gcc
+    gcc:gcc             cc:gcc              musl-gcc:musl-tools
     g++:g++             c++:g++             make:make           git:git             gdb:gdb
     perl:perl           python3:python3     sqlite3:sqlite3     bash:bash           awk:mawk
     sort:coreutils      find:findutils      diff:diffutils      tar:tar             gzip:gzip

@@ -7,13 +7,12 @@ int mallow_replaces_malloc(void) { return MALLOW_REPLACES_MALLOC; }
 
 #if MALLOW_REPLACES_MALLOC
 
-void mallow_impl_start(char **environment);
+void mallow_impl_start(void);
 void mallow_impl_end(void);
-extern char **environ;
 
 // The first of the executable's initialisers that are not the compiler's, and the last of its destructors: a program's
 // own may start threads, and may still allocate.
-__attribute__((constructor(101))) static void start(void) { mallow_impl_start(environ); }
+__attribute__((constructor(101))) static void start(void) { mallow_impl_start(); }
 __attribute__((destructor(101))) static void end(void) { mallow_impl_end(); }
 
 #endif

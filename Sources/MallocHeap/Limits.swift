@@ -35,6 +35,14 @@ extension Malloc {
         Process.poolLock.release()
     }
 
+    /// What `setLimit` has set; `UInt.max` where nothing has.
+    public static var limit: UInt {
+        Process.initializeIfNeeded()
+        Process.poolLock.acquire()
+        defer { Process.poolLock.release() }
+        return Process.state.pointee.limit
+    }
+
     /// Call it before the program starts threads. Concerns blocks that are allocated from then on.
     public static func setHugePages(_ use: HugePages) {
         Process.initializeIfNeeded()

@@ -10,12 +10,11 @@ import CMallowShims
 #endif
 
 #if hasFeature(Embedded)
-    /// Called by the loader, with the arguments that it gives to initialisers.
+    /// Called by the loader. glibc hands initialisers the environment, musl does not.
     @section(".init_array") @used
-    nonisolated(unsafe) private let atStart:
-        @convention(c) (CInt, UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?, Environment?) -> Void = {
-            _, _, environment in Settings.readUnlessPrivileged(environment)
-        }
+    nonisolated(unsafe) private let atStart: @convention(c) () -> Void = {
+        Settings.readUnlessPrivileged()
+    }
 
     /// Called by the loader when the program ends by `exit` or a return from `main`.
     @section(".fini_array") @used
@@ -28,9 +27,9 @@ import CMallowShims
 
     /// A program that names Mallow among its dependencies wants its memory given back, and expects threads.
     @c(mallow_impl_start)
-    public func mallowStart(_ environment: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?) {
+    public func mallowStart() {
         Malloc.setBackgroundPurging(true)
-        Settings.readUnlessPrivileged(environment)
+        Settings.readUnlessPrivileged()
     }
 
     @c(mallow_impl_end)
@@ -62,8 +61,8 @@ enum Settings {
     private static let guardRate: StaticString = "MALLOW_GUARD_RATE="
 
     /// A program with rights of its own must not write files where its caller says.
-    static func readUnlessPrivileged(_ environment: Environment?) {
-        if mallow_is_privileged() == 0 { read(environment) }
+    static func readUnlessPrivileged() {
+        if mallow_is_privileged() == 0 { read(mallow_environment()) }
     }
 
     private static func read(_ environment: Environment?) {

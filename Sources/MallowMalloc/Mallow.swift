@@ -84,6 +84,30 @@ public enum Mallow {
         }
     }
 
+    /// How much memory the program's blocks may take, in bytes, or nil for no limit, as it is unless the environment
+    /// (`MALLOW_LIMIT`) or the program sets one.
+    ///
+    /// Beyond it `malloc` fails with `ENOMEM`, after all that is idle was given back. C code may go on without the
+    /// block; the Swift runtime ends the program, which then ends here and not by the kernel's choice of a process. What
+    /// the program has already stays. A negative limit traps.
+    ///
+    /// - Complexity: O(1). Takes a lock.
+    public static var limit: Int? {
+        get {
+            #if os(Linux)
+                return Int(exactly: Malloc.limit)
+            #else
+                return nil
+            #endif
+        }
+        set {
+            precondition(newValue ?? 0 >= 0, "Mallow.limit must not be negative")
+            #if os(Linux)
+                Malloc.setLimit(byteCount: newValue.map(UInt.init) ?? .max)
+            #endif
+        }
+    }
+
     /// Writes the report of `MALLOW_STATS` to standard error: figures, and one line a size class. Allocates nothing.
     ///
     /// - Complexity: as `statistics`.

@@ -72,6 +72,15 @@ for configuration in debug release; do
     done
 done
 
+# A program without any library: libc's malloc must not be in it beside Mallow's.
+fully_static=$folder/quiet-static
+"${swift}c" -static-executable -o "$fully_static" \
+    "$folder"/{quiet,CProbe,CMallowMalloc,CMallowShims,MallocHeap,MallowABI,MallowMalloc,SystemMemory}.build/*.o \
+    -lstdc++ -Xlinker --defsym=main=quiet_main >"$log" 2>&1 || { cat "$log" >&2; die "cannot link a static executable"; }
+MALLOW_BACKGROUND=0 "$fully_static" >"$log" || die "$fully_static failed"
+if nm "$fully_static" | grep -q '_int_malloc$'; then die "glibc's malloc is in $fully_static"; fi
+echo "runs on Mallow without any library"
+
 for sanitizer in address thread; do
     options=(--sanitize="$sanitizer" --scratch-path ".build/$sanitizer" --product importing)
     build "${options[@]}"

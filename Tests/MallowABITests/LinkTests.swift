@@ -23,7 +23,20 @@ import Testing
         try await expectPassing(source, ["-static"])
     }
 
-    @Test(arguments: [["-dynamic"], ["-static-stdlib"], ["-static-stdlib", "-Xlinker", "--gc-sections"]])
+    /// A C program that needs no library at all, not even glibc's at run time: musl's, by the package musl-tools.
+    @Test(arguments: ["linked.c", "conformance_thread_exit.c", "conformance_after_main.c", "conformance_fork.c"])
+    func linksIntoStaticMusl(source: String) async throws {
+        #if arch(x86_64)
+            let specifications = "/usr/lib/x86_64-linux-musl/musl-gcc.specs"
+        #else
+            let specifications = "/usr/lib/aarch64-linux-musl/musl-gcc.specs"
+        #endif
+        try await expectPassing(source, ["-specs", specifications, "-static"])
+    }
+
+    @Test(arguments: [
+        ["-dynamic"], ["-static-stdlib"], ["-static-stdlib", "-Xlinker", "--gc-sections"], ["-static-executable"],
+    ])
     func linksIntoSwift(way: [String]) async throws {
         let header = try Library.headers().appendingPathComponent("mallow.h").path
         let archive = try Library.archive().path

@@ -142,6 +142,10 @@ static inline long mallow_system_usable_size(const void *block) { return (long)m
 static inline long mallow_system_usable_size(const void *block) { return (long)malloc_usable_size((void *)block); }
 #endif
 
+// Set before any initialiser but libc's own runs.
+extern char **environ;
+static inline char **mallow_environment(void) { return environ; }
+
 static inline void *mallow_map_failed(void) { return MAP_FAILED; }
 
 #if defined(__linux__)
@@ -151,6 +155,25 @@ static inline void *mallow_map_failed(void) { return MAP_FAILED; }
 #include <linux/mman.h>
 #include <sys/auxv.h>
 #include <sys/prctl.h>
+
+#if !defined(__GLIBC__)
+// What mallopt, mallinfo and mallinfo2 are about in glibc, for programs that ask for them: musl has none of it.
+#define M_MXFAST 1
+#define M_TRIM_THRESHOLD -1
+#define M_TOP_PAD -2
+#define M_MMAP_THRESHOLD -3
+#define M_MMAP_MAX -4
+#define M_CHECK_ACTION -5
+#define M_PERTURB -6
+#define M_ARENA_TEST -7
+#define M_ARENA_MAX -8
+struct mallinfo {
+    int arena, ordblks, smblks, hblks, hblkhd, usmblks, fsmblks, uordblks, fordblks, keepcost;
+};
+struct mallinfo2 {
+    size_t arena, ordblks, smblks, hblks, hblkhd, usmblks, fsmblks, uordblks, fordblks, keepcost;
+};
+#endif
 
 static inline void *mallow_mremap(void *address, size_t from, size_t to, int flags, void *target) {
     return (void *)syscall(SYS_mremap, address, from, to, flags, target);

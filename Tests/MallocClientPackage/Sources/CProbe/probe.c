@@ -16,10 +16,13 @@ int probe_has_heap_of_glibc(void) {
     FILE *maps = fopen("/proc/self/maps", "r");
     if (!maps) return 1;
     char line[512];
-    int found = 0;
-    while (fgets(line, sizeof line, maps)) found |= strstr(line, "[heap]") != NULL;
+    int has_heap = 0, has_loader = 0;
+    while (fgets(line, sizeof line, maps)) {
+        has_heap |= strstr(line, "[heap]") != NULL;
+        has_loader |= strstr(line, "/ld-") != NULL;
+    }
     fclose(maps);
-    return found;
+    return has_heap && has_loader;
 }
 
 int probe_has_thread(const char *name) {

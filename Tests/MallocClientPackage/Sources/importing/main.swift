@@ -88,6 +88,12 @@ func checkRequests() {
     expect(figures.liveBytes >= 20 << 20 && figures.committedBytes >= figures.liveBytes, "\(figures)")
     free(large)
     expect(Mallow.statistics.retainedBytes >= 20 << 20, "20 MiB just freed: \(Mallow.statistics)")
+    expect(Mallow.limit == nil, "a limit of \(Mallow.limit ?? 0) from nowhere")
+    Mallow.limit = 100 << 20
+    expect(Mallow.limit == 100 << 20, "100 MiB are \(Mallow.limit ?? 0)")
+    let tooLarge = malloc(200 << 20)
+    expect(probe_usable_size(tooLarge) == 0 && errno == ENOMEM, "200 MiB beyond a limit of 100")
+    Mallow.limit = nil
     expect(Mallow.trim(), "trim gives nothing back")
     expect(Mallow.statistics.purgedBytes >= figures.purgedBytes + 20 << 20, "20 MiB trimmed: \(Mallow.statistics)")
 }

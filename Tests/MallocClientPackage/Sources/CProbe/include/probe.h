@@ -13,7 +13,8 @@ size_t probe_usable_size(const void *block);
 // The usable size of a block of 100 bytes that a constructor allocated, before main.
 size_t probe_size_before_main(void);
 
-// Whether the break was ever moved, as glibc's malloc does with its first block.
+// Whether the break was ever moved, as glibc's malloc does with its first block. 0 in a static program, where glibc
+// itself moves it, for the variables of the first thread.
 int probe_has_heap_of_glibc(void);
 
 // Whether a thread of this process has the name, now.
