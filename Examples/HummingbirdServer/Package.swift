@@ -5,6 +5,7 @@ let package = Package(
     name: "HummingbirdServer",
     platforms: [.macOS(.v15)],
     dependencies: [
+        .package(name: "mallow", path: "../.."),
         // Without the trait for swift-configuration, which this server doesn't need, and which would be built too.
         .package(
             url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1", traits: ["FullFoundation"]),
@@ -21,6 +22,10 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         .executableTarget(name: "HummingbirdServer", dependencies: ["CatalogueService"]),
+        // The line that puts a server on Mallow, without a word in its sources.
+        .executableTarget(
+            name: "HummingbirdServerOnMallow",
+            dependencies: ["CatalogueService", .product(name: "MallowMalloc", package: "mallow")]),
         .testTarget(name: "ProductCatalogueTests", dependencies: ["ProductCatalogue"]),
     ]
 )

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What `make example-hummingbird` runs for this example: its own tests, then every endpoint over HTTP. Seconds once it
-# is built; Hummingbird and what it needs take 4.5 minutes of a processor.
+# What `make example-hummingbird` runs for this example: its own tests, then every endpoint over HTTP, on the system's
+# malloc and linked with Mallow's. Seconds once it is built; Hummingbird and what it needs take 4.5 minutes of a processor.
 set -euo pipefail
 package=$(cd "$(dirname "$0")" && pwd)
 swift=${SWIFT:-swift}
@@ -15,6 +15,9 @@ if ! "$swift" test -c release --disable-testable-imports --package-path "$packag
 fi
 grep 'Test run with' "$log" || { cat "$log" >&2; exit 1; }
 
-"$swift" build -c release --package-path "$package" --product HummingbirdServer >&2
-python3 "$package/Tests/clients/requests.py" \
-    "$("$swift" build -c release --package-path "$package" --show-bin-path)/HummingbirdServer"
+products=$("$swift" build -c release --package-path "$package" --show-bin-path)
+for product in HummingbirdServer HummingbirdServerOnMallow; do
+    "$swift" build -c release --package-path "$package" --product "$product" >&2
+    echo "$product:"
+    python3 "$package/Tests/clients/requests.py" "$products/$product"
+done

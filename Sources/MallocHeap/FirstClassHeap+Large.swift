@@ -9,7 +9,9 @@ import Synchronization
 
 extension FirstClassHeap {
     func allocateLarge(_ byteCount: UInt, alignment: UInt, isZeroed: Bool) -> UnsafeMutableRawPointer? {
-        guard let block = Malloc.allocateOrdinaryLarge(byteCount, alignment: alignment, isZeroed: isZeroed) else { return nil }
+        guard let block = Malloc.allocateOrdinaryLarge(byteCount, alignment: alignment, isZeroed: isZeroed) else {
+            return nil
+        }
         enter("mallow_heap_malloc")
         adopt(large: block)
         leave()
