@@ -34,7 +34,7 @@ public final class Heap: Sendable {
     /// - Throws: ``AllocationError`` where there is no memory for its record.
     public init() throws(AllocationError) {
         guard let core = FirstClassHeap.make() else {
-            throw AllocationError(allocator: "Heap", byteCount: 128, alignment: 128, reason: .outOfMemory)
+            throw AllocationError(allocator: "Heap", byteCount: 256, alignment: 128, reason: .outOfMemory)
         }
         self.core = core
     }

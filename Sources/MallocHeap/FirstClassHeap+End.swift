@@ -90,6 +90,7 @@ extension FirstClassHeap {
     /// The record waits for a new heap. Opens the lock.
     private func end() {
         record.pointee.account = HeapAccount()
+        forgetThreads()
         record.pointee.isLive.store(false, ordering: .relaxed)
         leave()
         FirstClassHeaps.recycle(self)

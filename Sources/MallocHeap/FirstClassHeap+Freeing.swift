@@ -18,8 +18,33 @@ extension FirstClassHeap {
             if Self.owner(of: block)?.address != address { Misuse.otherHeap(caller, block) }
             return Malloc.deallocate(pointer)
         }
+        let entry = enterQuickly(caller)
+        if !deallocateAtOnce(block) { deallocateUnderLock(block, caller) }
+        leave(entry)
+    }
+
+    /// The commonest case: a small block with nothing odd about it, of a page that stays as it is otherwise. False where it
+    /// is another.
+    @inline(__always)
+    private func deallocateAtOnce(_ block: UInt) -> Bool {
+        guard block &>> UInt(MALLOW_ADDRESS_BITS) == 0, let heap = record.pointee.pages else { return false }
+        let page = Page(at: recordAddress(entry: segmentMapEntry(block), of: block))
+        let offset = block & (Layout.sliceByteCount &- 1)
+        // The owner's word bears no mark: nothing is counted, no OS page is hollow.
+        guard page.pointee.owner.load(ordering: .relaxed) == heap.address, page.hasBlock(atOffset: offset),
+            !LinkTag.isOn(block: block), page.pointee.used > 1,
+            offset < UInt(page.pointee.carved) &* page.pointee.blockByteCount
+        else { return false }
+        record.pointee.account.remove(page.pointee.blockByteCount)
+        storeWord(block, page.pointee.free ^ heap.pointee.linkKey)
+        page.pointee.free = block
+        page.pointee.used &-= 1
+        return true
+    }
+
+    @inline(never)
+    private func deallocateUnderLock(_ block: UInt, _ caller: StaticString) {
         if Hardened.isOn, Hardened.page(of: block) != nil { Misuse.otherHeap(caller, block) }
-        enter(caller)
         let page = Malloc.checkedPage(of: block, caller: caller)
         if page.pointee.kind == PageKind.small {
             let owner = page.pointee.owner.load(ordering: .relaxed) & ~Ownership.mask
@@ -29,9 +54,8 @@ extension FirstClassHeap {
         } else {
             if !isOwner(ofLarge: page) { Misuse.otherHeap(caller, block) }
             record.pointee.account.remove(page.pointee.blockByteCount)
-            Malloc.deallocate(pointer)
+            Malloc.deallocate(rawPointer(block))
         }
-        leave()
     }
 
     /// Changes the size of a block, as `Malloc.reallocate` does. The result is a block of this heap, whatever heap the
@@ -81,7 +105,7 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
         if LinkTag.isOn(block: block), Malloc.isFreeLink(page, block) { Misuse.doubleFree(caller, block) }
         // H1: a live block touches none.
         if page.isHollow(atOffset: offset) { Misuse.doubleFree(caller, block) }
-        if offset / page.pointee.blockByteCount >= UInt(page.pointee.carved) { Misuse.foreign(caller, block) }
+        if offset >= UInt(page.pointee.carved) &* page.pointee.blockByteCount { Misuse.foreign(caller, block) }
         if pointee.counters != nil { Counting.freed(page.pointee.blockByteCount) }
         storeWord(block, page.pointee.free ^ pointee.linkKey)
         page.pointee.free = block

@@ -11,7 +11,7 @@
             var candidate = FirstClassHeap(address: Process.state.pointee.firstClassHeaps.load(ordering: .relaxed))
             while let heap = candidate {
                 candidate = FirstClassHeap(address: heap.record.pointee.next)
-                if heap.lock.pointee.state.load(ordering: .relaxed) != 0 { return "a heap's lock is held" }
+                if heap.isHeld { return "a heap's lock is held" }
                 if let pages = heap.record.pointee.pages {
                     withPages += 1
                     if pages.pointee.state != .firstClass { return "F1: pages of another state" }

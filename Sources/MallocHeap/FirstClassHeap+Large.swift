@@ -8,6 +8,7 @@ import CMallowShims
 import Synchronization
 
 extension FirstClassHeap {
+    @inline(never)
     func allocateLarge(_ byteCount: UInt, alignment: UInt, isZeroed: Bool) -> UnsafeMutableRawPointer? {
         guard let block = Malloc.allocateOrdinaryLarge(byteCount, alignment: alignment, isZeroed: isZeroed) else {
             return nil

@@ -65,7 +65,7 @@ extension FirstClassHeap {
         enter("mallow_heap_statistics")
         defer { leave() }
         var result = FirstClassHeapStatistics()
-        result.recordBytes = Layout.recordByteCount &+ HeapTables.byteCount
+        result.recordBytes = FirstClassHeapRecord.byteCount &+ HeapTables.byteCount
         withUnsafeMutablePointer(to: &result) { result in
             if let heap = record.pointee.pages {
                 _ = heap.forEachPageOfRings { page in

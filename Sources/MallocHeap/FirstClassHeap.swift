@@ -16,7 +16,7 @@
 // Records and their heaps serve again after `destroy`; after `delete` the `HeapRecord` belongs to whichever thread
 // comes next, as that of an ended thread does, and nothing is copied.
 //
-// Cost: the lock, two atomic operations, beside what malloc and free cost; a heap takes 128 bytes, and 1,920 more from
+// Cost: the lock (FirstClassHeap+Lock.swift) beside what malloc and free cost; a heap takes 256 bytes, and 1,920 more from
 // its first small block on. A page is one heap's, so a heap with a block of each of ten sizes holds ten pages.
 //
 // Thread-safety: any thread at any time; but no other thread may use a heap, or free blocks of it, while it is
@@ -30,6 +30,8 @@ struct FirstClassHeapRecord: ~Copyable {
     private var unused: UInt
     /// At `lockOffset`.
     let lock: Lock
+    /// A byte for each of four threads, at `insideOffset`: see FirstClassHeap+Lock.swift.
+    let inside: Atomic<UInt32>
     let isLive: Atomic<Bool>
     /// The thread whose visitor runs, which holds the lock, or 0.
     let visitor: Atomic<UInt>
@@ -39,6 +41,7 @@ struct FirstClassHeapRecord: ~Copyable {
     var nextFree: UInt
 
     // Guarded by the heap's lock.
+    var leaning: LeaningState
     var pages: Heap?
     var account: HeapAccount
 
@@ -48,6 +51,8 @@ struct FirstClassHeapRecord: ~Copyable {
     var nextVisited: Page?
 
     static let lockOffset: UInt = 8
+    static let insideOffset: UInt = 12
+    static let byteCount: UInt = 256
 }
 
 /// What went through a heap. A block that was freed by `free` counts as live until somebody asks.
@@ -112,33 +117,6 @@ public struct FirstClassHeap: @unchecked Sendable {
         self.record = record
     }
 
-    // MARK: - Under the lock
-
-    @inline(__always)
-    var lock: UnsafeMutablePointer<Lock> { UnsafeMutablePointer(at: address &+ FirstClassHeapRecord.lockOffset) }
-
-    var isVisitedByThisThread: Bool {
-        record.pointee.visitor.load(ordering: .relaxed) == UInt(mallow_thread_identity())
-    }
-
-    /// Takes the lock. Ends the program where the heap has ended, or its own visitor calls.
-    @inline(__always)
-    func enter(_ caller: StaticString) {
-        if !lock.tryAcquire() { wait(caller) }
-        if !record.pointee.isLive.load(ordering: .relaxed) { Misuse.deadHeap(caller, address) }
-    }
-
-    @inline(never)
-    private func wait(_ caller: StaticString) {
-        if isVisitedByThisThread { Misuse.heapInVisit(caller, address) }
-        lock.acquire()
-    }
-
-    @inline(__always)
-    func leave() {
-        lock.release()
-    }
-
     // MARK: - Allocating
 
     /// A block of this heap, as `Malloc.allocate` gives it. O(1).
@@ -174,9 +152,9 @@ public struct FirstClassHeap: @unchecked Sendable {
     }
 
     private func allocateSmall(_ byteCount: UInt, _ sizeClass: Int) -> UnsafeMutableRawPointer? {
-        enter("mallow_heap_malloc")
+        let entry = enterQuickly("mallow_heap_malloc")
         let block = allocateUnderLock(byteCount, sizeClass)
-        leave()
+        leave(entry)
         return block
     }
 
@@ -213,7 +191,8 @@ public struct FirstClassHeap: @unchecked Sendable {
 
     /// Takes the lock, if the page is this heap's still.
     private func enter(asOwnerOf page: Page) -> Bool {
-        if !lock.tryAcquire() { wait("realloc") }
+        if isVisitedByThisThread { Misuse.heapInVisit("realloc", address) }
+        acquire()
         if Self.owner(of: page)?.address == address { return true }
         leave()
         return false

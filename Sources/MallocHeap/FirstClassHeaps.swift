@@ -24,10 +24,10 @@ enum FirstClassHeaps {
             return heap
         }
         Process.poolLock.acquire()
-        let address = Process.metadata(byteCount: Layout.recordByteCount)
+        let address = Process.metadata(byteCount: FirstClassHeapRecord.byteCount)
         Process.poolLock.release()
         guard let heap = FirstClassHeap(address: address) else { return nil }
-        assert(MemoryLayout<FirstClassHeapRecord>.size <= Int(Layout.recordByteCount))
+        assert(MemoryLayout<FirstClassHeapRecord>.size <= Int(FirstClassHeapRecord.byteCount))
         heap.record.pointee.isLive.store(true, ordering: .relaxed)
         heap.record.pointee.next = state.pointee.firstClassHeaps.load(ordering: .relaxed)
         state.pointee.firstClassHeaps.store(address, ordering: .releasing)
@@ -54,13 +54,13 @@ enum FirstClassHeaps {
         let last = FirstClassHeap(address: state.pointee.firstClassCursor.load(ordering: .relaxed))
         guard let heap = last?.next ?? first else { return }
         state.pointee.firstClassCursor.store(heap.address, ordering: .relaxed)
-        guard heap.lock.tryAcquire() else { return }
+        guard heap.tryAcquire() else { return }
         if let pages = heap.record.pointee.pages {
             pages.pointee.clock = now
             pages.giveBackEmptyPages()
             pages.sweepSparsePages(at: now, limit: 16)
         }
-        heap.lock.release()
+        heap.leave()
     }
 
     /// Gives back what has been free for long in all of them. False if something is left that will go.
@@ -69,7 +69,7 @@ enum FirstClassHeaps {
         var candidate = first
         while let heap = candidate {
             candidate = heap.next
-            guard heap.lock.tryAcquire() else {
+            guard heap.tryAcquire() else {
                 isClean = false
                 continue
             }
@@ -79,7 +79,7 @@ enum FirstClassHeaps {
                 pages.sweepSparsePages(at: now, limit: .max)
                 if pages.pointee.firstSparse != nil { isClean = false }
             }
-            heap.lock.release()
+            heap.leave()
         }
         return isClean
     }
@@ -91,9 +91,9 @@ enum FirstClassHeaps {
             candidate = heap.next
             // A visitor that trims: its own heap is as it is until the visit ends.
             if heap.isVisitedByThisThread { continue }
-            heap.lock.acquire()
+            heap.acquire()
             heap.trimUnderLock()
-            heap.lock.release()
+            heap.leave()
         }
     }
 
@@ -108,7 +108,7 @@ enum FirstClassHeaps {
             while let heap = candidate, heap.address != end {
                 candidate = heap.next
                 if heap.isVisitedByThisThread { Misuse.heapInVisit("fork", heap.address) }
-                heap.lock.acquire()
+                heap.acquire()
             }
             Process.registryLock.acquire()
             if head == state.pointee.firstClassHeaps.load(ordering: .relaxed) { return }
@@ -123,7 +123,7 @@ enum FirstClassHeaps {
         var candidate = first
         while let heap = candidate {
             candidate = heap.next
-            heap.lock.release()
+            heap.leave()
         }
     }
 
@@ -132,7 +132,7 @@ enum FirstClassHeaps {
         var candidate = first
         while let heap = candidate {
             candidate = heap.next
-            heap.lock.reset()
+            heap.resetLock()
         }
     }
 }
@@ -169,6 +169,7 @@ extension FirstClassHeap {
             return FirstClassHeap(address: heap.pointee.handle.load(ordering: .acquiring))
         }
         if page.pointee.kind >= PageKind.hardened { return nil }
+        guard page.pointee.kind == PageKind.run || page.pointee.kind == PageKind.mapping else { return nil }
         Process.poolLock.acquire()
         defer { Process.poolLock.release() }
         return FirstClassHeap(address: page.pointee.mark)
