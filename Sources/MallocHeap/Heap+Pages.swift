@@ -152,9 +152,10 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
         if old.pointee.used == 0 { giveBack(old) } else { watch(old) }
     }
 
-    /// The direct table, and that of buckets, lead to the current page, unless every allocation must be counted.
+    /// The direct table, and that of buckets, lead to the current page, unless every allocation must be counted, or
+    /// calls are watched.
     func setDirectEntries(_ sizeClass: Int, to page: Page) {
-        let value = hitPage(sizeClass, page).address
+        let value = pointee.watchedCalls > 0 ? Page.none.address : hitPage(sizeClass, page).address
         setBucketEntry(sizeClass, to: Page(at: value))
         guard sizeClass < SizeClasses.count else { return }
         let byteCount = SizeClasses.byteCount(of: sizeClass)
