@@ -37,7 +37,10 @@
                 }
             }
             var marked = 0
-            Process.forEachPage { if $0.pointee.kind != PageKind.small, $0.pointee.mark != 0 { marked += 1 } }
+            Process.forEachPage {
+                let isLarge = $0.pointee.kind == PageKind.run || $0.pointee.kind == PageKind.mapping
+                if isLarge, $0.pointee.mark != 0 { marked += 1 }
+            }
             if marked != listed { return "F1: \(marked) large blocks marked, \(listed) in lists" }
             return withPages == heapsWithHandle ? nil : "F1: a heap's pages without the heap"
         }

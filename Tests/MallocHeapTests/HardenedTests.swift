@@ -64,7 +64,7 @@ extension HeapTests {
                         }
                         memset(block, 1, Int(byteCount))
                         if exponent > 4 {
-                            Malloc.deallocate(block, byteCount: byteCount, alignment: 1 << exponent)
+                            Malloc.deallocate(block, alignment: 1 << exponent, byteCount: byteCount)
                         } else {
                             Malloc.deallocate(block, byteCount: byteCount)
                         }
@@ -135,7 +135,7 @@ extension HeapTests {
                 model.freeAll()
                 let calls = FaultInjection.end().calls
                 #expect(calls > 10)
-                for nth in stride(from: 1, through: calls, by: 3) {
+                for nth in stride(from: 1, through: calls, by: 5) {
                     Malloc.trim()
                     FaultInjection.fail(nth: nth, count: count)
                     var model = run()
