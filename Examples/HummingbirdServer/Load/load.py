@@ -54,7 +54,7 @@ class MemorySampler:
 
 def wrk(server, script, connections, seconds, prefix):
     """What one run of wrk has to say: a dictionary, as common.lua prints it."""
-    first, last = held_ids(server)
+    first, last = settled_ids(server)
     # wrk wants whole seconds.
     whole = max(1, round(seconds))
     run = subprocess.run(
@@ -68,6 +68,16 @@ def wrk(server, script, connections, seconds, prefix):
     if any(result[kind] for kind in ("connect", "read", "write", "status", "timeout")):
         raise AssertionError(f"wrk {script}: requests failed: {result}")
     return result
+
+
+def settled_ids(server):
+    """`held_ids` once they are the same for a while: what the last run of wrk had sent when it ended is served yet."""
+    found, unchanged = held_ids(server), 0
+    while unchanged < 5:
+        time.sleep(0.05)
+        now = held_ids(server)
+        found, unchanged = now, unchanged + 1 if now == found else 0
+    return found
 
 
 def held_ids(server):
