@@ -49,7 +49,8 @@ extension Malloc {
     /// Changes a block's size. Its contents stay, up to the smaller of both sizes.
     ///
     /// Small blocks stay where they are while they fill at least half of what they have; runs grow into free slices
-    /// behind them and shrink in place; larger blocks are remapped by the kernel, and nothing is copied.
+    /// behind them and shrink in place; larger blocks are remapped by the kernel, or copied to memory that lies idle
+    /// where they grow by half or more.
     ///
     /// - Returns: the block's new place, or nil with `errno` set to `ENOMEM`, and then the block is as it was. With
     ///   `byteCount` 0 it is freed, and nil is returned.
@@ -196,8 +197,8 @@ extension Malloc {
 
     private static func resizeRun(_ page: Page, _ byteCount: UInt) -> UInt? {
         if resizeRunInPlace(page, byteCount) { return page.start }
-        return page.pointee.blockByteCount >= Layout.remapThreshold
-            ? Mappings.adopt(run: page, growingTo: byteCount) : nil
+        guard page.pointee.blockByteCount >= Layout.remapThreshold, !isBetterCopied(page, byteCount) else { return nil }
+        return Mappings.adopt(run: page, growingTo: byteCount)
     }
 
     private static func resizeRunInPlace(_ page: Page, _ byteCount: UInt) -> Bool {
@@ -216,9 +217,18 @@ extension Malloc {
         return false
     }
 
+    /// A block that grows by half or more, while as much as it will need lies idle in the pool: copying it there costs
+    /// less than the faults of new memory, and holds no more. Buffers that double, as those of a server that receives
+    /// one body after another, are so. Takes the pool's lock where the sizes alone do not say no.
+    private static func isBetterCopied(_ page: Page, _ byteCount: UInt) -> Bool {
+        let usable = page.pointee.blockByteCount
+        return byteCount > usable && byteCount &- usable >= usable / 2 && byteCount <= Layout.runLimit
+            && SlicePool.holdsIdle(byteCount)
+    }
+
     private static func resizeMapping(_ page: Page, _ byteCount: UInt) -> UInt? {
         // A mapping that shrinks to less than it pays for is better a run.
-        if byteCount < Layout.remapThreshold / 2 { return nil }
+        if byteCount < Layout.remapThreshold / 2 || isBetterCopied(page, byteCount) { return nil }
         return Mappings.resize(page, to: byteCount)
     }
 

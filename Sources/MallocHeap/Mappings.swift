@@ -2,8 +2,8 @@
 // begins at a multiple of 32 MiB, so that the segment map leads to its record; only what it needs is mapped there.
 //
 // Freed mappings are kept for reuse, within `mappingCacheByteLimit` and `mappingCacheCount`, until a tick finds them
-// older than the purge delay. Growing and shrinking ask the kernel to change or to move the mapping: nothing is ever
-// copied.
+// older than the purge delay. Growing and shrinking ask the kernel to change or to move the mapping: nothing is
+// copied here.
 //
 // All of it runs under the pool's lock. Cost: system calls, or a look through at most 16 cached mappings.
 

@@ -36,6 +36,16 @@ enum SlicePool {
         return state.pointee.dirtySlices > 0 || state.pointee.cachedMappingCount > 0
     }
 
+    /// Whether so much memory waits to be given back, and the limit leaves room for it. Takes the lock.
+    static func holdsIdle(_ byteCount: UInt) -> Bool {
+        Process.poolLock.acquire()
+        defer { Process.poolLock.release() }
+        let idle = state.pointee.dirtySlices &<< Layout.sliceShift &+ state.pointee.cachedMappingBytes
+        let used = state.pointee.usedSlices &<< Layout.sliceShift &+ state.pointee.mappingBytes
+        let limit = Process.state.pointee.limit
+        return idle >= byteCount && used <= limit && byteCount <= limit &- used
+    }
+
     /// Takes a run. Nil when the kernel has no more memory. Takes the lock.
     static func take(sliceCount: Int, alignmentInSlices: Int = 1) -> Run? {
         Process.poolLock.acquire()

@@ -79,6 +79,41 @@ import Testing
             #expect(Malloc.brokenInvariant() == nil)
         }
 
+        /// Blocks that double are moved by the kernel at first, and copied once as much lies idle as they need: then
+        /// nothing more becomes resident however many follow one another.
+        @Test func blocksThatDoubleTakeWhatLiesIdle() async {
+            await #expect(processExitsWith: .success) {
+                Malloc.setPurgeDelay(milliseconds: 1 << 30)
+                let count = 8
+                /// Grows as many blocks side by side from 256 KiB to 2 MiB, each the next one's neighbour, and frees
+                /// them. How many of them have a mapping of their own in the end.
+                func round(_ number: Int) -> Int {
+                    var blocks = (0..<count).map { _ in Malloc.allocate(256 << 10) }
+                    var byteCount: UInt = 256 << 10
+                    while byteCount < 2 << 20 {
+                        for index in 0..<count {
+                            blocks[index]?.storeBytes(of: number + index, as: Int.self)
+                            blocks[index]?.storeBytes(of: index, toByteOffset: Int(byteCount) - 8, as: Int.self)
+                            blocks[index] = Malloc.reallocate(blocks[index], byteCount * 2)
+                            #expect(blocks[index]?.load(as: Int.self) == number + index)
+                            #expect(blocks[index]?.load(fromByteOffset: Int(byteCount) - 8, as: Int.self) == index)
+                        }
+                        byteCount *= 2
+                        #expect(Malloc.brokenInvariant() == nil)
+                    }
+                    let mapped = blocks.filter { UInt(bitPattern: $0) % (32 << 20) == 0 }.count
+                    for block in blocks { Malloc.deallocate(block) }
+                    return mapped
+                }
+                #expect(round(1) >= count - 1)
+                for number in 2...3 { _ = round(number) }
+                let peak = Malloc.statistics().peakCommittedBytes
+                for number in 4...20 { #expect(round(number) == 0) }
+                #expect(Malloc.statistics().peakCommittedBytes == peak)
+                #expect(Malloc.brokenInvariant() == nil)
+            }
+        }
+
         @Test func shrinkingGivesBack() {
             let block = Malloc.allocate(60 << 20)
             let full = Malloc.statistics().mappedBytes
