@@ -26,6 +26,8 @@ enum HeapRegistry {
         static let fresh: CInt = 0
         static let running: CInt = 1
         static let ended: CInt = 2
+        /// The destructor of our key ran, and will once more.
+        static let ending: CInt = 3
     }
 
     /// Runs `body`, which allocates, with the thread's heap, which it gets if it has none. Nil when there is no memory.
@@ -36,7 +38,7 @@ enum HeapRegistry {
     static func withHeap(_ body: (Heap) -> UInt) -> UnsafeMutableRawPointer? {
         let savedErrno = mallow_errno()
         Process.initializeIfNeeded()
-        if mallow_thread_phase() != Phase.running {
+        if mallow_thread_phase() != Phase.running, mallow_thread_phase() != Phase.ending {
             guard let heap = acquire() else { return Malloc.outOfMemory() }
             if mallow_thread_phase() <= Phase.fresh {
                 mallow_set_thread_phase(Phase.running)
@@ -68,10 +70,17 @@ enum HeapRegistry {
         }
     }
 
-    /// The destructor of our thread key. Destructors of other keys may run later: what they allocate is borrowed.
+    /// The destructor of our thread key. Destructors of other keys may run later, and free and allocate as much as any
+    /// code: so the first time the thread keeps its heap, and asks for another round of destructors, of which there are
+    /// four at least. What is allocated after the second is borrowed.
     static func threadEnds() {
         // It has a heap then, which may be parked.
-        guard mallow_thread_phase() == Phase.running else { return }
+        let phase = mallow_thread_phase()
+        guard phase == Phase.running || phase == Phase.ending else { return }
+        if phase == Phase.running, pthread_setspecific(state.pointee.threadKey, mallow_process()) == 0 {
+            mallow_set_thread_phase(Phase.ending)
+            return
+        }
         mallow_set_thread_phase(Phase.ended)
         abandon()
     }
