@@ -5,7 +5,7 @@
 # usage: Scripts/misuse.sh [--write] [LIBRARY]      build/lib/libmallow.so unless given
 set -euo pipefail
 cd "$(dirname "$0")/.."
-page=Documentation/CaughtMisuse.md rounds=12
+page=Documentation/CaughtMisuse.md rounds=${ROUNDS:-12}
 
 write=
 if [ "${1:-}" = --write ]; then write=yes; shift; fi
@@ -16,7 +16,7 @@ trap 'rm -rf "$work"' EXIT
 cc -std=gnu11 -O2 -pthread -fno-builtin -w -o "$work/suite" Tests/MallowABITests/Misuse/*.c
 
 # The name of each mode and its settings, as in MisuseSuiteTests.
-modes=("default")
+modes=("default" "hardened MALLOW_HARDENED=1" "hardened_2 MALLOW_HARDENED=2" "guarded MALLOW_GUARD_RATE=1")
 "$work/suite" >"$work/list"
 for mode in "${modes[@]}"; do
     read -r -a words <<<"$mode"

@@ -13,6 +13,11 @@ enum Mode: String, CaseIterable {
     case background
     /// As much memory as the program's blocks took at their peak, and no more.
     case limited
+    /// Every block checked, and with the second level a quarantine, guard pages and random places.
+    case hardened
+    case strict
+    /// One block in fifty between inaccessible pages.
+    case guarded
 
     /// `peak`: the bytes that the largest of the program's processes had at once.
     func settings(peak: Int) -> [String: String] {
@@ -20,6 +25,9 @@ enum Mode: String, CaseIterable {
         case .noDelay: ["MALLOW_PURGE_DELAY": "0"]
         case .background: ["MALLOW_BACKGROUND": "1"]
         case .limited: ["MALLOW_LIMIT": "\(peak)"]
+        case .hardened: ["MALLOW_HARDENED": "1"]
+        case .strict: ["MALLOW_HARDENED": "2"]
+        case .guarded: ["MALLOW_GUARD_RATE": "50"]
         }
     }
 }

@@ -11,7 +11,7 @@ import Testing
         var comparison = Comparison()
         comparison.command.arguments = compiler + ["-std=c++17", "-w", "-c", "templates.cpp", "-o", "templates.o"]
         comparison.files = ["templates.o"]
-        comparison.modes = compiler[1] == "-O1" ? [.noDelay] : [.limited]
+        comparison.modes = [compiler[0] == "g++" ? .limited : compiler[1] == "-O1" ? .noDelay : .guarded]
         // The work is done by processes that the driver starts.
         comparison.startsOneProcess = false
         comparison.prepare = { try copy("templates.cpp", to: $0) }
@@ -73,7 +73,7 @@ import Testing
 
     @Test func swiftConcurrency() async throws {
         var comparison = Comparison(try await Workshop.shared.program("concurrency.swift").path)
-        comparison.modes = [.noDelay]
+        comparison.modes = [.hardened]
         comparison.status = 4
         let run = try await comparison.expectSame()
         #expect(run.statistics?.allocations ?? 0 > 500_000)

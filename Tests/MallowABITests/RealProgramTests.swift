@@ -20,7 +20,7 @@ import Testing
     @Test func pythonWithItsOwnAllocator() async throws {
         var comparison = Comparison("python3", program("workload.py"))
         comparison.command.environment = ["PYTHONHASHSEED": "0"]
-        comparison.modes = [.noDelay]
+        comparison.modes = [.strict]
         comparison.status = 3
         try await comparison.expectSame()
     }
@@ -28,7 +28,7 @@ import Testing
     @Test func perl() async throws {
         var comparison = Comparison("perl", program("workload.pl"))
         comparison.command.environment = ["PERL_HASH_SEED": "0", "PERL_PERTURB_KEYS": "0"]
-        comparison.modes = [.noDelay]
+        comparison.modes = [.hardened]
         comparison.status = 5
         let run = try await comparison.expectSame()
         #expect(run.statistics?.allocations ?? 0 > 100_000)
@@ -44,7 +44,7 @@ import Testing
 
     @Test func bash() async throws {
         var comparison = Comparison("bash", "--norc", program("workload.sh"))
-        comparison.modes = [.limited]
+        comparison.modes = [.guarded]
         comparison.status = 9
         try await comparison.expectSame()
     }
@@ -61,7 +61,7 @@ import Testing
     func sort(options: [String]) async throws {
         var comparison = Comparison("sort")
         comparison.command.arguments += options + ["lines"]
-        comparison.modes = [.background]
+        comparison.modes = [options.count == 1 ? .noDelay : options[1] == "-u" ? .guarded : .hardened]
         comparison.prepare = { folder in
             let script = """
                 BEGIN { s = 1; for (i = 0; i < 1000000; i++) {
