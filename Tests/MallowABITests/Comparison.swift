@@ -11,7 +11,8 @@ enum Mode: String, CaseIterable {
     case noDelay
     /// The background purger gives it back.
     case background
-    /// As much memory as the program's blocks took at their peak, and no more.
+    /// As much memory as the program's blocks took at their peak, and little more: with statistics, which tell the
+    /// peak, a program may have a page or two fewer.
     case limited
     /// Every block checked, and with the second level a quarantine, guard pages and random places.
     case hardened
@@ -24,7 +25,7 @@ enum Mode: String, CaseIterable {
         switch self {
         case .noDelay: ["MALLOW_PURGE_DELAY": "0"]
         case .background: ["MALLOW_BACKGROUND": "1"]
-        case .limited: ["MALLOW_LIMIT": "\(peak)"]
+        case .limited: ["MALLOW_LIMIT": "\(peak + (1 << 20))"]
         case .hardened: ["MALLOW_HARDENED": "1"]
         case .strict: ["MALLOW_HARDENED": "2"]
         case .guarded: ["MALLOW_GUARD_RATE": "50"]
