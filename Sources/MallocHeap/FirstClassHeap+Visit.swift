@@ -111,15 +111,16 @@ extension Malloc {
         var result = FirstClassHeapStatistics()
         withUnsafeMutablePointer(to: &result) { result in
             Process.forEachPage { page in
-                let isSmall = page.pointee.kind == PageKind.small
-                if isSmall ? (page.heap?.pointee.handle.load(ordering: .acquiring) ?? 0) != 0 : page.pointee.mark != 0 {
-                    return
+                switch page.pointee.kind {
+                case PageKind.small: if page.heap?.pointee.handle.load(ordering: .acquiring) ?? 0 != 0 { return }
+                case PageKind.run, PageKind.mapping: if page.pointee.mark != 0 { return }
+                default: break
                 }
                 let live = page.liveBlocks
                 result.pointee.liveBlocks &+= live
                 result.pointee.liveBytes &+= live &* page.pointee.blockByteCount
                 result.pointee.committedBytes &+= page.committedBytes
-                if isSmall {
+                if page.pointee.kind == PageKind.small || page.pointee.kind == PageKind.hardened {
                     result.pointee.pages &+= 1
                 } else {
                     result.pointee.largeBlocks &+= 1

@@ -157,7 +157,8 @@ extension FirstClassHeap {
     /// The first-class heap of a live block; nil for one that is of none. Ends the program where no block begins at
     /// `address`.
     static func owner(of address: UInt) -> FirstClassHeap? {
-        // Hardened blocks are the default heap's.
+        // Guarded and hardened blocks are the default heap's.
+        if GuardedPool.contains(address) { return nil }
         if Hardened.isOn, Hardened.page(of: address) != nil { return nil }
         return owner(of: Malloc.checkedPage(of: address, caller: "mallow_heap_of"))
     }
@@ -168,7 +169,6 @@ extension FirstClassHeap {
             guard let heap = page.heap else { return nil }
             return FirstClassHeap(address: heap.pointee.handle.load(ordering: .acquiring))
         }
-        if page.pointee.kind >= PageKind.hardened { return nil }
         guard page.pointee.kind == PageKind.run || page.pointee.kind == PageKind.mapping else { return nil }
         Process.poolLock.acquire()
         defer { Process.poolLock.release() }
@@ -183,7 +183,9 @@ extension FirstClassHeap {
     }
 
     /// Whether any address lies in memory of the malloc that blocks have: its first-class heaps' or not.
-    public static func isInMalloc(_ address: UInt) -> Bool { livePage(at: address) != nil }
+    public static func isInMalloc(_ address: UInt) -> Bool {
+        GuardedPool.contains(address) || livePage(at: address) != nil
+    }
 
     /// The page, run or mapping in use that an address lies in. Under the pool's lock, since the address may be any: a
     /// segment with no live block in it can be unmapped meanwhile.

@@ -46,6 +46,8 @@ static void each_function(void)
               "mallow_realloc takes %zu bytes out of its heap", size);
         char *moved = mallow_heap_realloc(other, again, size);
         CHECK(moved && is_filled(moved, size, size) && mallow_heap_of(moved) == other, "not moved to the other heap");
+        plain = mallow_heap_realloc(heap, plain, size + 1);
+        CHECK(mallow_heap_of(plain) == heap, "a block of malloc's was not moved to the heap");
         mallow_heap_free(heap, zeros);
         mallow_free(aligned);
         mallow_free(plain);
