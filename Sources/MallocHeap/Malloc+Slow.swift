@@ -25,7 +25,9 @@ extension Malloc {
     /// A block of a class, fixed or added, from the thread's heap, which it gets if it has none; counted if need be.
     @inline(never)
     static func allocateSmall(_ byteCount: UInt, sizeClass: Int) -> UnsafeMutableRawPointer? {
-        if Process.state.pointee.guardRate != 0 { return allocateObserved(byteCount, sizeClass: sizeClass) }
+        if Process.state.pointee.guardRate != 0, !Hardened.isOn {
+            return allocateObserved(byteCount, sizeClass: sizeClass)
+        }
         let heap = enter()
         guard heap.isHeap else {
             leave()

@@ -33,7 +33,10 @@ enum FaultReports {
         let savedErrno = mallow_errno()
         let fault = mallow_describe_fault(number, information, context)
         // A signal that a process sent has no address.
-        if fault.is_fault != 0 { GuardedReport.write(fault) }
+        if fault.is_fault != 0 {
+            GuardedReport.write(fault)
+            Malloc.reportHardenedFault(fault)
+        }
         let previous = mallow_previous_action(number)
         if mallow_is_default(previous) != 0 || mallow_is_ignored(previous) != 0 && fault.recurs != 0 {
             mallow_set_default_action(number)

@@ -106,6 +106,10 @@ enum Settings {
             return
         }
         if rate == 0 { return }
+        if Malloc.hardeningLevel != 0 {
+            complain("MALLOW_GUARD_RATE cannot be had together with MALLOW_HARDENED", nil, upToEqualsSign: false)
+            return
+        }
         guard Malloc.setGuardRate(rate) else {
             complain("no address space for MALLOW_GUARD_RATE", nil, upToEqualsSign: false)
             return
@@ -132,6 +136,8 @@ enum Settings {
         if !Malloc.startHardening(level: level) {
             complain("no memory for MALLOW_HARDENED=", text, upToEqualsSign: false)
         }
+        // Level 2 has guard pages.
+        if Malloc.hardeningLevel == 2 { FaultReports.install() }
     }
 
     private static func setBackground(_ text: UnsafeMutablePointer<CChar>) {

@@ -33,6 +33,8 @@ import Testing
         ("aligned_64_as_128", 1, "an alignment of 128, but the block of 100 bytes was allocated with 64;"),
         ("aligned_64_as_none", 1, "an alignment of 1, but the block of 100 bytes was allocated with 64;"),
         ("never_freed", 2, "exit(BLOCK): the block of 40 bytes was written past its end, at offset 40"),
+        ("fault_past_100KiB", 2, "past the end, at offset 102400, of the block of 102400 bytes at BLOCK"),
+        ("fault_freed_100KiB", 2, "at offset 51200 of the freed block of 102400 bytes at BLOCK"),
     ]
 
     @Test(arguments: [1, 2]) func findsErrors(level: Int) async throws {
@@ -43,7 +45,7 @@ import Testing
         }
         #expect(lines.map { String($0[0]) } == Self.findings.map(\.name))
         for (line, finding) in zip(lines, Self.findings) where level >= finding.level {
-            #expect(line[1] == "aborted", "\(line)")
+            #expect(line[1] == (finding.name.hasPrefix("fault") ? "faulted" : "aborted"), "\(line)")
             #expect(line[2].hasPrefix("mallow: ") && line[2].contains("; "), "\(line)")
             #expect(finding.words == "" || line[2].contains(finding.words), "\(line)")
         }

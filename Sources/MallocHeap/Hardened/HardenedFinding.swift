@@ -113,8 +113,31 @@ enum HardenedFinding {
 
     private static let stopAtTheWrite: StaticString = "MALLOW_GUARD_RATE=1 can stop the program at the write"
 
+    /// Says what a fault means, and returns.
+    static func fault(_ verb: StaticString, at address: UInt, block: UInt, size: UInt, isLive: Bool) {
+        say(Occasion(caller: verb, pointer: address)) { line in
+            line.write(
+                isLive ? (address < block ? "before the start, at offset -" : "past the end, at offset ") : "at offset "
+            )
+            line.write(address < block ? block &- address : address &- block)
+            line.write(isLive ? ", of the block of " : " of the freed block of ")
+            line.write(bytes: size)
+            line.write(" at 0x")
+            line.write(hexadecimal: block)
+            line.write(
+                isLive
+                    ? "; look for an index or a length that is wrong"
+                    : "; look for a pointer to it that is still in use")
+        }
+    }
+
     @inline(never)
     private static func end(_ occasion: Occasion, _ describe: (inout TextWriter) -> Void) -> Never {
+        say(occasion, describe)
+        abort()
+    }
+
+    private static func say(_ occasion: Occasion, _ describe: (inout TextWriter) -> Void) {
         withUnsafeTemporaryAllocation(byteCount: 512, alignment: 8) { buffer in
             var line = TextWriter(descriptor: 2, buffer: buffer)
             line.write("mallow: ")
@@ -126,7 +149,6 @@ enum HardenedFinding {
             line.write("\n")
             line.flush()
         }
-        abort()
     }
 }
 

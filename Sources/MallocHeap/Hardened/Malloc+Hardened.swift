@@ -90,8 +90,8 @@ extension Hardened {
     }
 
     /// Frees a block of which the caller says with what size and alignment it was asked for, and reports one that was
-    /// not. An alignment of 16 and less is every block's, whoever asks for it. False if the pointer has nothing to do with
-    /// a hardened block.
+    /// not. An alignment of 16 and less is every block's, whoever asks for it. False if the pointer has nothing to do
+    /// with a hardened block.
     static func deallocate(_ address: UInt, _ caller: StaticString, byteCount: UInt, alignment: UInt) -> Bool {
         guard address != 0, let page = page(of: address) else { return false }
         let occasion = Occasion(caller: caller, pointer: address)

@@ -126,7 +126,9 @@ static void twice_in_thread(void)
     way(sized_100KiB_as_1, free_sized((void *)block_of(100 * KiB), 1))  \
     way(aligned_64_as_128, free_aligned_sized(announced(aligned_alloc(64, 100)), 128, 100)) \
     way(aligned_64_as_none, free_sized(announced(aligned_alloc(64, 100)), 100)) \
-    way(never_freed, (void)(block_of(40)[40] = 0))
+    way(never_freed, (void)(block_of(40)[40] = 0))                      \
+    way(fault_past_100KiB, (void)(block_of(100 * KiB)[100 * KiB] = 0))  \
+    way(fault_freed_100KiB, (void)((volatile char *)freed(100 * KiB))[50 * KiB])
 
 struct way {
     const char *name;
