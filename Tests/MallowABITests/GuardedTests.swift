@@ -64,7 +64,7 @@ import Testing
         #expect(text.hasPrefix("mallow: " + way.kind), "\(way.name): \(text)")
         let headline = outcome.errorLines.first ?? ""
         for part in way.parts { #expect(headline.contains(part), "\(way.name): \(part) is not in: \(headline)") }
-        for function in way.functions { #expect(text.contains(" (\(function)+0x"), "\(way.name): \(text)") }
+        for function in way.functions { #expect(text.contains(" (\(function)"), "\(way.name): \(text)") }
         #expect(text.contains("    allocated by thread "), "\(text)")
         #expect(outcome.errorLines.last?.hasPrefix("    to do: ") == true, "\(text)")
         if way.name == "in_a_child" { return #expect(outcome.succeeded) }
@@ -76,7 +76,7 @@ import Testing
     @Test(.enabled(if: isInstalled("addr2line"), "addr2line names the lines where it is installed"))
     func offsetsLeadToTheSource() async throws {
         let outcome = try await guarded("double_free")
-        let frames = outcome.errorLines.filter { $0.contains(" (make_block+0x") || $0.contains(" (drop_block+0x") }
+        let frames = outcome.errorLines.filter { $0.contains(" (make_block") || $0.contains(" (drop_block") }
         #expect(frames.count >= 3, "\(outcome.errorText)")
         for frame in frames {
             let place = try #require(frame.split(separator: " ").first).split(separator: "+")

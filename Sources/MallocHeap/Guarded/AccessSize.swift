@@ -1,6 +1,6 @@
-// How many bytes an instruction reads or writes, out of its own bytes: the processor says where a fault was, and not how
-// wide the access. It knows the loads and stores that compilers and libc's string functions are made of; for all else,
-// and for repeated string instructions, it says nothing.
+// How many bytes an instruction reads or writes, out of its own bytes: the processor says where a fault was, and not
+// how wide the access. It knows the loads and stores that compilers and libc's string functions are made of; for all
+// else, and for repeated string instructions, it says nothing.
 //
 // Source: the instruction formats of the Intel 64 and the Arm Architecture Reference Manuals.
 

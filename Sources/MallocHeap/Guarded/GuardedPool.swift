@@ -9,11 +9,11 @@
 //
 //     tier 0: slots of an OS page    tier 1: 64 KiB    tier 2: 1 MiB    tier 3: 15 MiB
 //
-// A block lies at the end of its slot or at its beginning, by chance, as near as its alignment allows; only the OS pages
-// that it touches are accessible, and only while it lives. What is left of these at either side, its slack, holds a
-// pattern that is checked when the block is freed. A freed slot waits in its tier's queue, inaccessible, until all others
-// have been used. The segment map knows nothing of the pool: so a free of a guarded block finds no record and leaves the
-// hit path, at no cost to others.
+// A block lies at the end of its slot or at its beginning, by chance, as near as its alignment allows; only the OS
+// pages that it touches are accessible, and only while it lives. What is left of these at either side, its slack, holds
+// a pattern that is checked when the block is freed. A freed slot waits in its tier's queue, inaccessible, until all
+// others have been used. The segment map knows nothing of the pool: so a free of a guarded block finds no record and
+// leaves the hit path, at no cost to others.
 //
 // Invariants (checked by `brokenGuardedPool()`):
 //   G1  a slot is live, in its tier's queue, or never used (those from `fresh` on)

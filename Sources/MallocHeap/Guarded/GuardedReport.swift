@@ -1,5 +1,5 @@
-// What is printed of a memory error that a guarded block has shown: one line that says what and where, then by whom, where
-// the block was allocated and freed, and what to do about it.
+// What is printed of a memory error that a guarded block has shown: one line that says what and where, then by whom,
+// where the block was allocated and freed, and what to do about it.
 //
 //     mallow: heap-use-after-free: read of 8 bytes at 0x7f…, 16 bytes inside a block of 40 bytes at 0x7f…
 //         by thread 4711:
@@ -10,9 +10,9 @@
 //             …
 //         to do: …
 //
-// A line of a trace is a file and an offset in it, which `addr2line -e FILE OFFSET` turns into a line of source; for all
-// but the first frame of a fault it is that of the call, not of what it returns to. A question mark stands for a word
-// of the stack that looks like a return address, and may be left over from an earlier call.
+// A line of a trace is a file and an offset in it, which `addr2line -e FILE OFFSET` turns into a line of source; for
+// all but the first frame of a fault it is that of the call, not of what it returns to. A question mark stands for a
+// word of the stack that looks like a return address, and may be left over from an earlier call.
 //
 // It runs in a signal handler: its memory comes from the kernel, its only output is `write`, and it takes no lock.
 

@@ -84,6 +84,7 @@ extension Malloc {
         else {
             return allocateLarge(byteCount, alignment: alignment, isZeroed: false, frame)
         }
+        if let block = allocateUnrationed(sizeClass) { return block }
         return observe(byteCount, sizeClass, alignment: max(alignment, 16), frame)
     }
 

@@ -4,14 +4,14 @@
 // allocations that hit paths make, a heap that samples gives them *rations*: its direct table leads not to the current
 // pages but to records of its own, each with a list of blocks taken off the current page's, never more of them than the
 // countdown allows. `malloc` takes these by the same instructions. Frees go to the page, where the block belongs. So a
-// ration runs out, however few blocks the program holds at a time; then `malloc` comes to the slow path, which takes off
-// what was used, grants the next ration or guards the block. The slow path is taken once in a page's list of free
+// ration runs out, however few blocks the program holds at a time; then `malloc` comes to the slow path, which takes
+// off what was used, grants the next ration or guards the block. The slow path is taken once in a page's list of free
 // blocks, an OS page's worth or more; the hit path stays as it is.
 //
 // Blocks of a ration count as used on their pages. They go back when the heap loses its thread, or is trimmed.
 //
-// Above 1 KiB each call takes the slow path anyway, and is counted there, as are those of buckets whose class was added;
-// runs and mappings share a countdown.
+// Above 1 KiB each call takes the slow path anyway, and is counted there, as are those of buckets whose class was
+// added; runs and mappings share a countdown.
 //
 // From a rate of `thriftyRate` on, a thread spends no more than a fortieth of its time on guarding blocks: what a block
 // costs is measured, and the next one is guarded no earlier than forty times that later. A program that allocates all
