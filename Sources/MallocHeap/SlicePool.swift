@@ -104,21 +104,8 @@ enum SlicePool {
             let aged = segment.pointee.aged.firstMember(from: 0)
             return aged < SliceSet.capacity ? aged : segment.pointee.free.firstMember(from: 0)
         }
-        var best = SliceSet.capacity
-        var bestLength = Int.max
-        var longest = 0
-        var first = segment.pointee.free.firstMember(from: 0)
-        while first < SliceSet.capacity {
-            let end = segment.pointee.free.firstNonMember(from: first)
-            longest = max(longest, end &- first)
-            let aligned = (first &+ alignmentInSlices &- 1) & ~(alignmentInSlices &- 1)
-            if end &- aligned >= sliceCount, end &- first < bestLength {
-                best = aligned
-                bestLength = end &- first
-            }
-            first = segment.pointee.free.firstMember(from: end)
-        }
-        segment.pointee.longestRun = UInt32(truncatingIfNeeded: longest)
+        let (best, longest) = segment.pointee.free.shortestRun(holding: sliceCount, alignment: alignmentInSlices)
+        if let longest { segment.pointee.longestRun = UInt32(truncatingIfNeeded: longest) }
         return best
     }
 
@@ -143,7 +130,8 @@ enum SlicePool {
     static func markFree(_ segment: Segment, _ first: Int, count: Int, isDirty: Bool) {
         segment.pointee.free.set(first, count: count, to: true)
         segment.pointee.freeCount &+= UInt32(truncatingIfNeeded: count)
-        segment.pointee.longestRun = segment.pointee.freeCount
+        let run = UInt32(truncatingIfNeeded: segment.pointee.free.runLength(around: first))
+        if run > segment.pointee.longestRun { segment.pointee.longestRun = run }
         if isDirty {
             if state.pointee.dirtySlices == 0 {
                 armTick()

@@ -77,6 +77,57 @@ struct SliceSet {
         return index &<< 6 &+ word.trailingZeroBitCount
     }
 
+    /// The shortest run of members that holds `count` of them, the first at a multiple of `alignment`, and the lowest of
+    /// the shortest. A run of just that length ends the search: then it is not told how long the longest run is, else it
+    /// is. O(runs): two bits to find for each, its edges.
+    @inline(__always)
+    func shortestRun(holding count: Int, alignment: Int) -> (first: Int, longest: Int?) {
+        var best = Self.capacity
+        var bestLength = Int.max
+        var longest = 0
+        var start = -1
+        var last: UInt64 = 0
+        for index in 0...8 {
+            let word = index == 8 ? 0 : self[word: index]
+            var edges = word ^ (word &<< 1 | last)
+            last = word &>> 63
+            while edges != 0 {
+                let edge = index &<< 6 &+ edges.trailingZeroBitCount
+                edges &= edges &- 1
+                if start < 0 {
+                    start = edge
+                    continue
+                }
+                let length = edge &- start
+                if length > longest { longest = length }
+                if length >= count, length < bestLength {
+                    let aligned = (start &+ alignment &- 1) & ~(alignment &- 1)
+                    if edge &- aligned >= count {
+                        if length == count { return (aligned, nil) }
+                        best = aligned
+                        bestLength = length
+                    }
+                }
+                start = -1
+            }
+        }
+        return (best, longest)
+    }
+
+    /// How long the run is that `first` is in, which is a member. O(words).
+    func runLength(around first: Int) -> Int {
+        var start = first
+        while start > 0 {
+            // The members just below, from the highest bit down.
+            let index = (start &- 1) &>> 6
+            let below = self[word: index] &<< UInt64(63 &- ((start &- 1) & 63))
+            let members = (~below).leadingZeroBitCount
+            start &-= members
+            if members <= (start &+ members &- 1) & 63 { break }
+        }
+        return firstNonMember(from: first) &- start
+    }
+
     private static func mask(from bit: Int, count: Int) -> UInt64 {
         (count == 64 ? .max : (1 &<< UInt64(count)) &- 1) &<< UInt64(bit)
     }
