@@ -34,6 +34,8 @@ struct AccessTrace {
 
     private struct ThreadState {
         var isInCall = false
+        /// The call is past the warm-up.
+        var isCounted = false
         var wasInProgram = false
         /// The address of a return address, some call ago.
         var stack: UInt = 0
@@ -43,10 +45,11 @@ struct AccessTrace {
     private enum InstructionKind { case plain, locked, call }
 
     private let code: CodeMap
-    /// What comes before so many allocations warms the malloc up, and is not counted.
+    /// So many allocations, and so many frees, warm the malloc up, and are not counted.
     private let warmUp: Int
     private var counts = Counts()
     private var allocationsSeen = 0
+    private var freesSeen = 0
     private var lines: [UInt: Line] = [:]
     /// Every thread that ever ran.
     private var threads = [ThreadState()]
@@ -147,8 +150,6 @@ struct AccessTrace {
 
     // MARK: - Events
 
-    private var isCounting: Bool { allocationsSeen > warmUp }
-
     private mutating func instruction(at address: UInt) {
         if code.program.contains(address) {
             threads[thread].isInCall = false
@@ -160,15 +161,25 @@ struct AccessTrace {
             threads[thread].wasInProgram = false
             if let entry = code.entries[address] {
                 threads[thread].isInCall = true
-                if entry == .allocation { allocationsSeen += 1 }
-                if isCounting {
-                    if entry == .allocation { counts.allocations += 1 } else { counts.frees += 1 }
-                }
+                beginCall(entry)
             }
         }
-        guard threads[thread].isInCall, isCounting else { return }
+        guard threads[thread].isInCall, threads[thread].isCounted else { return }
         counts.instructions += 1
         if kind(of: address) == .locked { counts.lockedInstructions += 1 }
+    }
+
+    private mutating func beginCall(_ entry: CodeMap.Entry) {
+        switch entry {
+        case .allocation:
+            allocationsSeen += 1
+            threads[thread].isCounted = allocationsSeen > warmUp
+            if allocationsSeen > warmUp { counts.allocations += 1 }
+        case .free:
+            freesSeen += 1
+            threads[thread].isCounted = freesSeen > warmUp
+            if freesSeen > warmUp { counts.frees += 1 }
+        }
     }
 
     private mutating func kind(of address: UInt) -> InstructionKind {
@@ -185,7 +196,7 @@ struct AccessTrace {
             threads[thread].expectsReturnAddress = false
         }
         if address &+ Self.stackBelow > state.stack, address < state.stack &+ Self.stackAbove { return }
-        let counted = isWrite && state.isInCall && isCounting
+        let counted = isWrite && state.isInCall && state.isCounted
         let id = thread
         let isProgram = state.wasInProgram
         func note(_ line: inout Line) {

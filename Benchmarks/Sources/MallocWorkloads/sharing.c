@@ -13,7 +13,7 @@
 
 #include <pthread.h>
 
-enum { thread_count = 4, block_size = 8, writes_per_block = 100, rounds = 40 };
+enum { thread_count = 4, block_size = 8, writes_per_block = 100, blocks_per_thread = 25000 };
 
 struct worker {
     pthread_t thread;
@@ -50,11 +50,13 @@ static void *work(void *argument) {
 }
 
 static uint64_t share(uint64_t operations, bool hands_out) {
+    // Threads that start anew each round, so that none of them keeps what it was handed first.
+    uint64_t rounds = operations / (blocks_per_thread * thread_count) + 1;
     uint64_t each = operations / (rounds * thread_count) + 1;
     static struct worker workers[thread_count];
     pthread_barrier_init(&all_started, NULL, thread_count);
     timed_part_begin();
-    for (int round = 0; round < rounds; round++) {
+    for (uint64_t round = 0; round < rounds; round++) {
         for (int i = 0; i < thread_count; i++) {
             workers[i].blocks = each;
             workers[i].handed = hands_out ? block_make(block_size) : NULL;
