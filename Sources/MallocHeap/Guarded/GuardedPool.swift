@@ -20,7 +20,7 @@
 //   G2  a live slot's block lies within the slot, and the OS pages that it touches alone are accessible
 //   G3  a tier's `live` counts its live slots
 //
-// The idea is GWP-ASan's (Serebryany, Kennelly, Lyons et al., 2024), and before it Electric Fence's.
+// The idea is GWP-ASan's (Serebryany, Kennelly and others, 2024), and before it Electric Fence's.
 //
 // Memory: an OS page or more for each live guarded block, half a KiB for each slot that was ever used.
 // Cost: two system calls and a fault to allocate, two system calls to free. Thread-safety: a lock, for a few
