@@ -25,13 +25,23 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
         // Left behind by an owner that came when its heap was just put back.
         Process.state.pointee.isAwaited.store(false, ordering: .relaxed)
         thread.pointee.heap.store(Malloc.noHeapAddress, ordering: .relaxed)
-        guard SystemMemory.fenceAllThreads(), thread.pointee.inside.load(ordering: .acquiring) == 0 else {
+        guard SystemMemory.fenceAllThreads(), isOut(thread) else {
             thread.pointee.heap.store(address, ordering: .releasing)
             return false
         }
         pointee.isParked = true
         pointee.avoided = page(ofHit: thread.pointee.hit.load(ordering: .acquiring))
         return true
+    }
+
+    private func isOut(_ thread: ThisThread) -> Bool {
+        guard thread.pointee.inside.load(ordering: .acquiring) == 0 else { return false }
+        #if MALLOW_THREAD_SANITIZER
+            // It takes a change of the links of a page that is to be avoided for one of the whole record.
+            return thread.pointee.hit.load(ordering: .acquiring) == Malloc.noHit
+        #else
+            return true
+        #endif
     }
 
     /// Lets the owner go on.

@@ -135,49 +135,51 @@ extension HeapTests.Threads {
         #expect(Malloc.statistics().liveBlocks == before.liveBlocks)
     }
 
-    /// A heap is not touched while its owner is on a slow path, and its last page not while it may be on a hit path.
-    @Test func leavesAloneWhatTheOwnerIsAt() {
-        let sleeper = Sleeper(count: 3)
-        onThreads(2) { index in
-            if index == 0 {
-                let blocks = (0..<2000).compactMap { _ in Malloc.allocate(100) }
-                sleeper.obey { step in
-                    switch step {
-                    case 1: _ = Malloc.enter()
-                    case 2:
-                        Malloc.leave()
-                        for block in blocks.dropLast() { Malloc.deallocate(block) }
-                        // As if the thread had stopped in the middle of this.
-                        if let last = blocks.last { _ = Malloc.enterHitPath(UInt(bitPattern: last)) }
-                    default:
-                        Malloc.leave()
-                        if let last = blocks.last { Malloc.deallocate(last) }
+    #if !MALLOW_THREAD_SANITIZER
+        /// A heap is not touched while its owner is on a slow path, and its last page not while it may be on a hit path.
+        @Test func leavesAloneWhatTheOwnerIsAt() {
+            let sleeper = Sleeper(count: 3)
+            onThreads(2) { index in
+                if index == 0 {
+                    let blocks = (0..<2000).compactMap { _ in Malloc.allocate(100) }
+                    sleeper.obey { step in
+                        switch step {
+                        case 1: _ = Malloc.enter()
+                        case 2:
+                            Malloc.leave()
+                            for block in blocks.dropLast() { Malloc.deallocate(block) }
+                            // As if the thread had stopped in the middle of this.
+                            if let last = blocks.last { _ = Malloc.enterHitPath(UInt(bitPattern: last)) }
+                        default:
+                            Malloc.leave()
+                            if let last = blocks.last { Malloc.deallocate(last) }
+                        }
                     }
+                    return
                 }
-                return
+                sleeper.tell(1)
+                let reachesAll = HeapRegistry.withOtherHeaps(where: { _ in true }, { _ in })
+                #expect(!reachesAll)
+                sleeper.tell(2)
+                var avoided = 0
+                let reachedAll = HeapRegistry.withOtherHeaps(where: { _ in true }) { heap in
+                    guard let page = heap.pointee.avoided else { return }
+                    avoided += 1
+                    let before = (page.pointee.free, page.pointee.used, page.pointee.reserve, page.pointee.hollow)
+                    heap.giveBackEmptyPages()
+                    heap.sweepAllPages()
+                    heap.tickParked(at: .max / 4)
+                    #expect(page.pointee.free == before.0 && page.pointee.used == before.1)
+                    #expect(page.pointee.reserve == before.2 && page.pointee.hollow == before.3)
+                }
+                #expect(reachedAll)
+                #expect(avoided >= 1)
+                sleeper.tell(3)
             }
-            sleeper.tell(1)
-            let reachesAll = HeapRegistry.withOtherHeaps(where: { _ in true }, { _ in })
-            #expect(!reachesAll)
-            sleeper.tell(2)
-            var avoided = 0
-            let reachedAll = HeapRegistry.withOtherHeaps(where: { _ in true }) { heap in
-                guard let page = heap.pointee.avoided else { return }
-                avoided += 1
-                let before = (page.pointee.free, page.pointee.used, page.pointee.reserve, page.pointee.hollow)
-                heap.giveBackEmptyPages()
-                heap.sweepAllPages()
-                heap.tickParked(at: .max / 4)
-                #expect(page.pointee.free == before.0 && page.pointee.used == before.1)
-                #expect(page.pointee.reserve == before.2 && page.pointee.hollow == before.3)
-            }
-            #expect(reachedAll)
-            #expect(avoided >= 1)
-            sleeper.tell(3)
+            Malloc.trim()
+            #expect(Malloc.brokenInvariant() == nil)
         }
-        Malloc.trim()
-        #expect(Malloc.brokenInvariant() == nil)
-    }
+    #endif
 
     /// A thread with ten blocks of ten sizes: an OS page for each, and its heap.
     @Test func costsLittleForAFewBlocks() {
