@@ -2,7 +2,7 @@
 // that makes it a multiple of 16 bytes, where the guard page begins: a write past its end faults at once.
 //
 //   level 2:   | guard pages | block ………………………………… | canary | guard page |      freed: all of it inaccessible, a while
-//   level 1:   | canary | block ………………………………………………… | canary |  …      |      freed: emptied, and given back
+//   level 1:   | canary | block ………………………………………………… | canary |  …      |      freed: given back
 //
 // The record says where the block begins, what was asked for, and what may be canary: it lies apart from the block.
 //
@@ -195,10 +195,12 @@ extension Hardened {
         if isFull {
             // Where the kernel refuses, the block is quarantined all the same, and only not protected.
             _ = SystemMemory.protect(address: start, byteCount: byteCount, access: .none)
+            // Whatever the program left there is gone.
+            SystemMemory.discard(address: start, byteCount: byteCount)
+            quarantineLarge(page, byteCount: byteCount)
+        } else {
+            giveBackLarge(page)
         }
-        // Whatever the program left there is gone.
-        SystemMemory.discard(address: start, byteCount: byteCount)
-        if isFull { quarantineLarge(page, byteCount: byteCount) } else { giveBackLarge(page) }
         mallow_set_errno(savedErrno)
         if Process.state.pointee.isCounting { Counting.freed(granted) }
     }
