@@ -20,7 +20,7 @@ import Testing
     static let modes = [
         Mode(name: "default", settings: [], leastShare: 0.6),
         Mode(name: "hardened", settings: ["MALLOW_HARDENED=1"], leastShare: 0.9),
-        Mode(name: "hardened 2", settings: ["MALLOW_HARDENED=2"], leastShare: 0.85),
+        Mode(name: "hardened 2", settings: ["MALLOW_HARDENED=2"], leastShare: 0.9),
         Mode(name: "guarded", settings: ["MALLOW_GUARD_RATE=1"], leastShare: 0.85),
     ]
 
