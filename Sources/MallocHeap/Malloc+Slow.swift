@@ -136,7 +136,7 @@ extension Malloc {
     static func deallocateSlow(_ address: UInt) {
         if address == 0 { return }
         if let page = remotePage(of: address) { return deallocateRemote(page, address) }
-        if Hardened.isOn, Hardened.deallocate(address) { return }
+        if Hardened.isOn, Hardened.deallocate(address) { return Purger.startIfWanted() }
         if GuardedPool.contains(address) { return deallocateGuarded(address) }
         let page = checkedPage(of: address, caller: "free")
         if page.pointee.kind != PageKind.small { return deallocateLarge(page) }
