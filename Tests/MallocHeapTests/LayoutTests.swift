@@ -11,6 +11,6 @@ import Testing
         #expect(MemoryLayout<PageRecord>.size <= Int(Layout.recordByteCount))
         #expect(MemoryLayout<HeapRecord>.size <= Int(HeapTables.directOffset))
         #expect(MemoryLayout<SegmentRecord>.size <= 256)
-        #expect(MemoryLayout<FirstClassHeapRecord>.size <= Int(Layout.recordByteCount))
+        #expect(MemoryLayout<FirstClassHeapRecord>.size <= Int(FirstClassHeapRecord.byteCount))
     }
 }
