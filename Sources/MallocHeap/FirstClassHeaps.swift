@@ -58,7 +58,7 @@ enum FirstClassHeaps {
         if let pages = heap.record.pointee.pages {
             pages.pointee.clock = now
             pages.giveBackEmptyPages()
-            pages.sweepSparsePages(at: now, limit: 16)
+            pages.sweepSparsePages(at: now, limit: 64)
         }
         heap.leave()
     }

@@ -220,12 +220,12 @@ enum HeapRegistry {
         if let nursery = state.pointee.nursery {
             nursery.pointee.clock = SystemMemory.milliseconds()
             nursery.giveBackEmptyPages()
-            nursery.sweepSparsePages(at: nursery.pointee.clock, limit: 16)
+            nursery.sweepSparsePages(at: nursery.pointee.clock, limit: 64)
         }
         if let orphan = rotateOrphans() {
             orphan.pointee.clock = SystemMemory.milliseconds()
             orphan.giveBackEmptyPages()
-            orphan.sweepSparsePages(at: orphan.pointee.clock, limit: 16)
+            orphan.sweepSparsePages(at: orphan.pointee.clock, limit: 64)
         }
         Process.registryLock.release()
     }
