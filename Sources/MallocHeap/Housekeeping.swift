@@ -41,7 +41,8 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
         let now = SystemMemory.milliseconds()
         pointee.clock = now
         if now >= pointee.nextTick {
-            pointee.nextTick = now &+ Process.purgeDelay
+            // Without a delay, too, once for each step of the clock: a tick looks at every class.
+            pointee.nextTick = now &+ max(Process.purgeDelay, 1)
             if pointee.messages.load(ordering: .relaxed) != 0 { drainMessages() }
             sweepIdleCurrentPages()
             HeapRegistry.lookAfterOneOrphan()
@@ -56,7 +57,8 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
     func tickParked(at now: UInt) {
         pointee.clock = now
         if now >= pointee.nextTick {
-            pointee.nextTick = now &+ Process.purgeDelay
+            // Without a delay, too, once for each step of the clock: a tick looks at every class.
+            pointee.nextTick = now &+ max(Process.purgeDelay, 1)
             if pointee.messages.load(ordering: .relaxed) != 0 { drainMessages() }
             sweepIdleCurrentPages()
         }
