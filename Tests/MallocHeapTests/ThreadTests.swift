@@ -73,7 +73,11 @@ extension HeapTests {
             let exchange = Exchange(count: 512)
             let broken = Atomic<Int>(0)
             let steps = largest > 10_000 ? 20_000 : 60_000
+            let begun = Atomic<Int>(0)
             onThreads(6) { index in
+                // Together: one that ended first would leave its heap to the next, and no free be another thread's.
+                begun.wrappingAdd(1, ordering: .relaxed)
+                while begun.load(ordering: .relaxed) < 6 { sched_yield() }
                 var random = SplitMix(seed: UInt64(index))
                 for _ in 0..<steps {
                     let byteCount = 16 + UInt(random.next() % UInt64(largest))
