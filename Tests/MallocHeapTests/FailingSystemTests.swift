@@ -14,9 +14,9 @@ extension HeapTests {
                 Malloc.setPurgeDelay(milliseconds: 1 << 30)
                 func run(seed: UInt64) -> Model {
                     var model = Model(seed: seed)
-                    for step in 0..<150 {
+                    for step in 0..<110 {
                         model.step(largest: 40 << 20, around: 10)
-                        if step == 74 { Malloc.trim() }
+                        if step == 54 { Malloc.trim() }
                     }
                     return model
                 }

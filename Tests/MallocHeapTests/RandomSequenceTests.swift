@@ -11,7 +11,7 @@ import Testing
         @Test(arguments: [(1, 256), (2, 4096), (3, 70_000), (4, 3 << 20), (5, 40 << 20)] as [(UInt64, UInt)])
         func keepEveryInvariant(seed: UInt64, largest: UInt) {
             var model = Model(seed: seed)
-            let steps = largest > 1 << 20 ? 400 : 2000
+            let steps = largest > 1 << 20 ? 300 : 1200
             for step in 0..<steps {
                 model.step(largest: largest, around: largest > 1 << 20 ? 12 : 300)
                 if let broken = Malloc.brokenInvariant() {
@@ -19,7 +19,7 @@ import Testing
                     break
                 }
                 if step % 50 == 0 { model.checkOverlap() }
-                if step % 500 == 499 { Malloc.trim() }
+                if step % 300 == 299 { Malloc.trim() }
             }
             model.freeAll()
             #expect(Malloc.brokenInvariant() == nil)

@@ -134,7 +134,7 @@ extension HeapTests {
         @Test(arguments: [(21, 256), (22, 5000), (23, 33_000)] as [(UInt64, UInt)])
         func randomStepsAndSweeps(seed: UInt64, largest: UInt) {
             var model = Model(seed: seed)
-            for step in 0..<1000 {
+            for step in 0..<500 {
                 model.step(largest: largest, around: 400)
                 Malloc.trim()
                 if let broken = Malloc.brokenInvariant() {
