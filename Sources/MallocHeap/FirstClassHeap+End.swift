@@ -16,7 +16,6 @@ extension FirstClassHeap {
         enter("mallow_heap_destroy")
         empty()
         end()
-        Purger.startIfWanted()
         mallow_set_errno(savedErrno)
     }
 
@@ -40,7 +39,6 @@ extension FirstClassHeap {
         record.pointee.account.notePeak()
         record.pointee.account.correct(liveBlocks: 0, liveBytes: 0)
         leave()
-        Purger.startIfWanted()
         mallow_set_errno(savedErrno)
     }
 

@@ -264,7 +264,6 @@ extension Malloc {
     static func pageBecameEmpty(_ page: Page) {
         HeapRegistry.enterHeap().becameEmpty(page)
         leave()
-        Purger.startIfWanted()
     }
 }
 

@@ -12,7 +12,7 @@
 // the fourth page on that becomes sparse with no refill between.
 //
 // What is left out: a program that does nothing but hit paths, more than 256 times in 10 ms, or no call at all. The
-// background purger, where it is on, sees to these, and calls are not watched then.
+// background purger, where it is on, sees to these.
 //
 // Thread-safety: the owner of a heap only, but for what is said of orphaned heaps.
 
@@ -49,7 +49,7 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
             SlicePool.tickIfIdle()
         }
         sweepSparsePages(at: now, limit: Self.sweepLimit)
-        if pointee.watchedCalls == 0, now >= pointee.nextWatch, !Purger.isOn, isWaiting { watchCalls(from: now) }
+        if pointee.watchedCalls == 0, now >= pointee.nextWatch, isWaiting { watchCalls(from: now) }
         mallow_set_errno(savedErrno)
     }
 
@@ -86,7 +86,7 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
     func noteSparsePage() {
         pointee.sparseInARow &+= 1
         if pointee.sparseInARow & 7 == 0 { tick() }
-        if pointee.sparseInARow == 4, pointee.watchedCalls == 0, !Purger.isOn { watchCalls(from: pointee.clock) }
+        if pointee.sparseInARow == 4, pointee.watchedCalls == 0 { watchCalls(from: pointee.clock) }
     }
 
     private func endWatch() {

@@ -136,7 +136,7 @@ extension Malloc {
     static func deallocateSlow(_ address: UInt) {
         if address == 0 { return }
         if let page = remotePage(of: address) { return deallocateRemote(page, address) }
-        if Hardened.isOn, Hardened.deallocate(address) { return Purger.startIfWanted() }
+        if Hardened.isOn, Hardened.deallocate(address) { return }
         if GuardedPool.contains(address) { return deallocateGuarded(address) }
         let page = checkedPage(of: address, caller: "free")
         if page.pointee.kind != PageKind.small { return deallocateLarge(page) }
@@ -167,7 +167,6 @@ extension Malloc {
         if Process.state.pointee.isCounting { Counting.freed(page.pointee.blockByteCount) }
         let savedErrno = mallow_errno()
         if page.pointee.kind == PageKind.run { SlicePool.give(page: page) } else { Mappings.give(page) }
-        Purger.startIfWanted()
         mallow_set_errno(savedErrno)
     }
 

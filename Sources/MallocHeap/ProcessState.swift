@@ -184,7 +184,11 @@ enum Process {
         // As early as can be: handlers run in the order of registration after a fork, and those of others may allocate.
         // So may the registration itself: the process is set up by now, and the lock is open.
         _ = pthread_atfork(
-            { HeapRegistry.prepareFork() }, { HeapRegistry.parentAfterFork() }, { HeapRegistry.childAfterFork() })
+            { HeapRegistry.prepareFork() }, { HeapRegistry.parentAfterFork() },
+            {
+                HeapRegistry.childAfterFork()
+                Purger.startIfWanted()
+            })
     }
 
     static func randomWord() -> UInt {

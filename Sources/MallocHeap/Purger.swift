@@ -2,9 +2,10 @@
 // wanted (`MALLOW_BACKGROUND`), since a process with a hidden thread cannot do all that one without can:
 // `unshare(CLONE_NEWUSER)` fails.
 //
-// It starts when memory is first freed that can go back, passes over the heaps and the pool once every purge delay
-// while there is something to do, and sleeps without a timeout when there is not. Who leaves something to do wakes it.
-// Nobody waits for it: the process ends as it would without. A child of `fork` starts its own when it has need of one.
+// It starts before `main`, and in a child of `fork` at once: never inside a call of `malloc` or `free`, which libc makes
+// with locks held that starting a thread takes. It passes over the heaps and the pool once every purge delay while there
+// is something to do, and sleeps without a timeout when there is not. Who leaves something to do wakes it. Nobody waits
+// for it: the process ends as it would without.
 //
 //   off    wanted   starting, awake   asleep
 //   0      1        2                 3          the word that it sleeps on
@@ -33,10 +34,6 @@ enum Purger {
     @inline(__always)
     private static var word: UnsafeMutablePointer<ProcessState> { Process.state }
 
-    /// It runs, or will when it has something to do.
-    @inline(__always)
-    static var isOn: Bool { word.pointee.purger.load(ordering: .relaxed) != off }
-
     /// Turns it on. Once it runs it cannot be turned off.
     static func setWanted(_ isWanted: Bool) {
         _ = word.pointee.purger.compareExchange(
@@ -62,9 +59,7 @@ enum Purger {
         #endif
     }
 
-    /// The end of a slow path that frees. No lock is held, and the thread is not in its heap: starting a thread
-    /// allocates.
-    @inline(__always)
+    /// No lock is held, of libc's neither: starting a thread takes some, and allocates.
     static func startIfWanted() {
         if word.pointee.purger.load(ordering: .relaxed) == wanted { start() }
     }
@@ -163,10 +158,16 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
 }
 
 extension Malloc {
-    /// Has a thread give back what is free while the program makes no calls. Call it before the program starts threads;
-    /// once the thread runs, `false` changes nothing.
+    /// Whether a thread is to give back what is free while the program makes no calls. Once it runs, `false` changes
+    /// nothing.
     public static func setBackgroundPurging(_ isOn: Bool) {
         Process.initializeIfNeeded()
         Purger.setWanted(isOn)
+    }
+
+    /// Starts that thread, if it is wanted. Not to be called where a lock of libc's may be held: before `main`, say.
+    public static func startBackgroundPurging() {
+        Process.initializeIfNeeded()
+        Purger.startIfWanted()
     }
 }

@@ -63,6 +63,7 @@ enum Settings {
     /// A program with rights of its own must not write files where its caller says.
     static func readUnlessPrivileged() {
         if mallow_is_privileged() == 0 { read(mallow_environment()) }
+        Malloc.startBackgroundPurging()
     }
 
     private static func read(_ environment: Environment?) {

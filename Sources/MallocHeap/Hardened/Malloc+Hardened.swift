@@ -44,7 +44,6 @@ extension Hardened {
         } else {
             deallocateLarge(page, occasion)
         }
-        Purger.startIfWanted()
         return true
     }
 
