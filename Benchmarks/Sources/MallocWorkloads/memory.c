@@ -213,7 +213,10 @@ static void *burst_and_sleep(void *argument) {
     return NULL;
 }
 
-static struct memory_result trim_of_a_sleeper(void) {
+static void trim_now(void) { malloc_trim(0); }
+static void wait_a_second(void) { pause_milliseconds(999); }
+
+static struct memory_result while_it_sleeps(void (*act)(void)) {
     struct block *blocks = table_make(wave_blocks, sizeof *blocks);
     struct memory_result result = {0};
     uint64_t besides = resident_bytes();
@@ -224,62 +227,20 @@ static struct memory_result trim_of_a_sleeper(void) {
         fail("no thread", NULL, 0);
     pthread_barrier_wait(&sleeping);
     result.full_bytes = resident_bytes();
-    malloc_trim(0);
+    act();
     result.resident_bytes = resident_bytes();
     result.least_bytes = touched_bytes(blocks, wave_blocks) + besides;
     pthread_barrier_wait(&done);
     pthread_join(thread, NULL);
     return result;
 }
+
+static struct memory_result trim_of_a_sleeper(void) { return while_it_sleeps(trim_now); }
 
 // A thread frees its burst, and from then on nobody calls malloc or free.
+static struct memory_result stopped(void) { return while_it_sleeps(wait_a_second); }
 
-static struct memory_result stopped(void) {
-    struct block *blocks = table_make(wave_blocks, sizeof *blocks);
-    struct memory_result result = {0};
-    uint64_t besides = resident_bytes();
-    pthread_t thread;
-    pthread_barrier_init(&sleeping, NULL, 2);
-    pthread_barrier_init(&done, NULL, 2);
-    if (pthread_create(&thread, NULL, burst_and_sleep, blocks) != 0)
-        fail("no thread", NULL, 0);
-    pthread_barrier_wait(&sleeping);
-    result.full_bytes = resident_bytes();
-    pause_milliseconds(999);
-    result.resident_bytes = resident_bytes();
-    result.least_bytes = touched_bytes(blocks, wave_blocks) + besides;
-    pthread_barrier_wait(&done);
-    pthread_join(thread, NULL);
-    return result;
-}
-
-// A thread with ten blocks of ten sizes, beside one without.
-
-static struct memory_result ten_blocks(void) {
-    struct memory_result result = {0};
-    struct block blocks[10];
-    pthread_t thread;
-    // The first is for what the process needs for its first thread.
-    for (int round = 0; round < 3; round++) {
-        bool with_blocks = round == 2;
-        pthread_barrier_init(&sleeping, NULL, 2);
-        pthread_barrier_init(&done, NULL, 2);
-        uint64_t before = resident_bytes();
-        if (pthread_create(&thread, NULL, with_blocks ? hold_ten_blocks : hold_nothing, blocks) != 0)
-            fail("no thread", NULL, 0);
-        pthread_barrier_wait(&sleeping);
-        uint64_t more = resident_bytes() - before;
-        if (with_blocks)
-            result.resident_bytes = result.full_bytes = more;
-        else
-            result.least_bytes = more;
-        pthread_barrier_wait(&done);
-        pthread_join(thread, NULL);
-    }
-    return result;
-}
-
-// Threads that hold one small block each.
+// Threads that hold a few small blocks each.
 
 enum { thread_count = 10000 };
 
@@ -291,20 +252,20 @@ static void *hold_one_block(void *argument) {
     return NULL;
 }
 
-static uint64_t with_threads(void *(*body)(void *), struct block *blocks) {
+static uint64_t with_threads(int count, void *(*body)(void *), struct block *blocks, size_t blocks_each) {
     static pthread_t threads[thread_count];
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, 64 << 10);
-    pthread_barrier_init(&sleeping, NULL, thread_count + 1);
-    pthread_barrier_init(&done, NULL, thread_count + 1);
-    for (int i = 0; i < thread_count; i++)
-        if (pthread_create(&threads[i], &attributes, body, &blocks[i]) != 0)
+    pthread_barrier_init(&sleeping, NULL, (unsigned)count + 1);
+    pthread_barrier_init(&done, NULL, (unsigned)count + 1);
+    for (int i = 0; i < count; i++)
+        if (pthread_create(&threads[i], &attributes, body, &blocks[(size_t)i * blocks_each]) != 0)
             fail("no thread", NULL, (size_t)i);
     pthread_barrier_wait(&sleeping);
     uint64_t resident = resident_bytes();
     pthread_barrier_wait(&done);
-    for (int i = 0; i < thread_count; i++)
+    for (int i = 0; i < count; i++)
         pthread_join(threads[i], NULL);
     return resident;
 }
@@ -312,8 +273,19 @@ static uint64_t with_threads(void *(*body)(void *), struct block *blocks) {
 static struct memory_result ten_thousand_threads(void) {
     struct block *blocks = table_make(thread_count, sizeof *blocks);
     struct memory_result result = {0};
-    result.least_bytes = with_threads(hold_nothing, blocks);
-    result.resident_bytes = with_threads(hold_one_block, blocks);
+    result.least_bytes = with_threads(thread_count, hold_nothing, blocks, 1);
+    result.resident_bytes = with_threads(thread_count, hold_one_block, blocks, 1);
+    result.full_bytes = result.resident_bytes;
+    return result;
+}
+
+// As many threads as get heaps of their own at their first block.
+static struct memory_result ten_blocks_each(void) {
+    enum { few_threads = 100 };
+    struct block *blocks = table_make(few_threads * 10, sizeof *blocks);
+    struct memory_result result = {0};
+    result.least_bytes = with_threads(few_threads, hold_nothing, blocks, 10);
+    result.resident_bytes = with_threads(few_threads, hold_ten_blocks, blocks, 10);
     result.full_bytes = result.resident_bytes;
     return result;
 }
@@ -324,7 +296,7 @@ const struct memory_workload memory_workloads[] = {
     {"thread-that-frees", "one thread allocates 3.6 million blocks, another frees 9 in 10", thread_that_frees},
     {"trim-of-a-sleeper", "malloc_trim while the thread that freed sleeps", trim_of_a_sleeper},
     {"stopped", "a thread frees its burst, and nobody calls malloc or free for a second", stopped},
-    {"ten-blocks", "what a thread with ten blocks of ten sizes adds; the least: what one without adds", ten_blocks},
+    {"ten-blocks", "100 threads with ten blocks of ten sizes each; the least: without", ten_blocks_each},
     {"ten-thousand-threads", "10,000 threads with a block of 100 bytes each; the least: without", ten_thousand_threads},
     {NULL, NULL, NULL},
 };
