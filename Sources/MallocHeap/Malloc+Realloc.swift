@@ -86,10 +86,12 @@ extension Malloc {
         if let resized = resizeWithoutCopying(page, address, byteCount) { return rawPointer(resized) }
         let usable = page.pointee.blockByteCount
         let isSmall = page.pointee.kind == PageKind.small
-        // A block that had to move because it grew is likely to grow on: an eighth more saves every other move.
+        // A block that had to move because it grew by a little is likely to grow on: a quarter more saves most moves.
+        // One that grew by half or more has room by the program's own design.
         let isGrowing =
-            isSmall && byteCount > usable && byteCount <= Layout.smallLimit / 2 && !Process.state.pointee.isCounting
-        let wanted = isGrowing ? byteCount &+ byteCount / 8 : byteCount
+            isSmall && byteCount > usable && byteCount &- usable < usable / 2 && byteCount <= Layout.smallLimit / 2
+            && !Process.state.pointee.isCounting
+        let wanted = isGrowing ? byteCount &+ byteCount / 4 : byteCount
         // A block of a first-class heap stays one.
         let moved = FirstClassHeaps.exist ? FirstClassHeap.allocate(wanted, besides: page) : allocate(wanted)
         guard let target = moved else { return nil }
