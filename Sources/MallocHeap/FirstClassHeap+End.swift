@@ -117,7 +117,7 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
     }
 
     private func destroy(_ page: Page) -> Bool {
-        if page.pointee.remote.load(ordering: .acquiring) != 0 { return false }
+        if page.pointee.remote.load(ordering: .acquiring) & RemoteWord.isMessage != 0 { return false }
         if pointee.counters != nil { Counting.freed(page.liveBlocks &* page.pointee.blockByteCount) }
         remove(page)
         SlicePool.give(page: page)

@@ -53,6 +53,28 @@ extension UnsafeMutablePointer where Pointee == PageRecord {
         settle()
         pointee.used &-= count
     }
+
+    /// Resets the message bit, and leaves what other threads freed on `remote`; but where that is all that lived on the
+    /// page, which is not current, counts it as taken over. O(1).
+    fileprivate func leaveRemote() {
+        var word = pointee.remote.load(ordering: .relaxed)
+        while true {
+            let live = UInt(pointee.used &+ UInt32(pointee.reserve))
+            let isEmpty = !pointee.isCurrent && RemoteWord.count(word) == live
+            let (exchanged, original) = pointee.remote.weakCompareExchange(
+                expected: word, desired: isEmpty ? 0 : word & ~RemoteWord.isMessage,
+                successOrdering: .acquiringAndReleasing, failureOrdering: .relaxed)
+            if exchanged {
+                if isEmpty {
+                    // Its lists are of no use any more: the page is given back.
+                    pointee.reserve = 0
+                    pointee.used = 0
+                }
+                return
+            }
+            word = original
+        }
+    }
 }
 
 extension UnsafeMutablePointer where Pointee == HeapRecord {
@@ -74,7 +96,13 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
     private func receive(_ page: Page) {
         // Its message bit is still set (I4).
         if page == pointee.avoided { return page.sendToOwner() }
-        page.mergeRemote(keeping: 0, key: pointee.linkKey)
+        if page.pointee.free == 0 {
+            page.mergeRemote(keeping: 0, key: pointee.linkKey)
+        } else {
+            // Its end would have to be found, by way of lines that another processor wrote: it waits where it is until
+            // the page's own list is used up, or until the page is swept.
+            page.leaveRemote()
+        }
         if page.pointee.isCurrent { return }
         if page.pointee.used &+ UInt32(page.pointee.reserve) == 0 { giveBack(page) } else { watch(page) }
     }
@@ -104,7 +132,9 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
         drainMessages()
         for sizeClass in 0..<classEnd where !isAvoided(sizeClass) {
             let page = pages(sizeClass).pointee.current
-            if page != Page.none, page.pointee.used == 1 { giveBackCurrent(page) }
+            guard page != Page.none else { continue }
+            page.mergeRemote(keeping: RemoteWord.isMessage, key: pointee.linkKey)
+            if page.pointee.used == 1 { giveBackCurrent(page) }
         }
     }
 

@@ -94,23 +94,32 @@ extension Malloc {
         let wanted = isGrowing ? byteCount &+ byteCount / 4 : byteCount
         // A block of a first-class heap stays one.
         let moved = FirstClassHeaps.exist ? FirstClassHeap.allocate(wanted, besides: page) : allocate(wanted)
-        guard let target = moved else { return nil }
+        guard let target = moved else {
+            // The idle memory that it was to be copied to is gone, or in pieces: then the kernel moves it after all.
+            let resized = isSmall ? nil : resizeWithoutCopying(page, address, byteCount, mayCopy: false)
+            if resized != nil { mallow_set_errno(savedErrno) }
+            return resized.map { rawPointer($0) }
+        }
         memcpy(target, pointer, Int(bitPattern: min(usable, byteCount)))
         deallocate(pointer)
         mallow_set_errno(savedErrno)
         return target
     }
 
-    /// Where the block is when it stays, or the kernel can move it; nil where it must be copied.
+    /// Where the block is when it stays, or the kernel can move it; nil where it must be copied, or had better be.
     @inline(__always)
-    private static func resizeWithoutCopying(_ page: Page, _ address: UInt, _ byteCount: UInt) -> UInt? {
+    private static func resizeWithoutCopying(
+        _ page: Page, _ address: UInt, _ byteCount: UInt, mayCopy: Bool = true
+    ) -> UInt? {
         let usable = page.pointee.blockByteCount
         if isWorthKeeping(page, byteCount) { return address }
         guard page.pointee.kind != PageKind.small, byteCount <= UInt(Int.max), byteCount > Layout.smallLimit else {
             return nil
         }
         let savedErrno = mallow_errno()
-        let moved = page.pointee.kind == PageKind.run ? resizeRun(page, byteCount) : resizeMapping(page, byteCount)
+        let moved =
+            page.pointee.kind == PageKind.run
+            ? resizeRun(page, byteCount, mayCopy: mayCopy) : resizeMapping(page, byteCount, mayCopy: mayCopy)
         guard let moved else { return nil }
         mallow_set_errno(savedErrno)
         if Process.state.pointee.isCounting {
@@ -197,9 +206,10 @@ extension Malloc {
         return isBlock & (byteCount <= usable ? 1 : 0) & (byteCount > least ? 1 : 0) != 0
     }
 
-    private static func resizeRun(_ page: Page, _ byteCount: UInt) -> UInt? {
+    private static func resizeRun(_ page: Page, _ byteCount: UInt, mayCopy: Bool) -> UInt? {
         if resizeRunInPlace(page, byteCount) { return page.start }
-        guard page.pointee.blockByteCount >= Layout.remapThreshold, !isBetterCopied(page, byteCount) else { return nil }
+        guard page.pointee.blockByteCount >= Layout.remapThreshold else { return nil }
+        if mayCopy, isBetterCopied(page, byteCount) { return nil }
         return Mappings.adopt(run: page, growingTo: byteCount)
     }
 
@@ -228,9 +238,9 @@ extension Malloc {
             && SlicePool.holdsIdle(byteCount)
     }
 
-    private static func resizeMapping(_ page: Page, _ byteCount: UInt) -> UInt? {
+    private static func resizeMapping(_ page: Page, _ byteCount: UInt, mayCopy: Bool) -> UInt? {
         // A mapping that shrinks to less than it pays for is better a run.
-        if byteCount < Layout.remapThreshold / 2 || isBetterCopied(page, byteCount) { return nil }
+        if mayCopy, byteCount < Layout.remapThreshold / 2 || isBetterCopied(page, byteCount) { return nil }
         return Mappings.resize(page, to: byteCount)
     }
 
