@@ -5,14 +5,17 @@
 // refill of a list, and some of the frees that make a page sparse. A program that has become idle may have none of
 // these. So while something waits to be given back, calls are *watched*: the direct table leads nowhere, and each
 // `malloc` of up to 1 KiB takes the slow path, which looks at the clock. After `watchedCallLimit` of them within
-// `watchPeriod` the program is a busy one, in which slow paths are common, and the table is restored: it costs such a
-// program that many slow calls in 10 ms.
+// `watchPeriod` the program is a busy one, in which slow paths are common, and calls are watched no more: it costs such
+// a program that many slow calls in 10 ms. Then each size gets its entry of the table back at its next call, so that
+// sizes that come seldom still tell when the program has become idle. Calls for 1 to 32 KiB, which are off the hit path
+// anyway, are a tick each 256th time.
 //
 // A burst of frees ends anywhere in that period, and may be the last slow path for long: so calls are also watched from
-// the fourth page on that becomes sparse with no refill between.
+// the fourth page on that becomes sparse with no refill between, and after a large block was freed.
 //
-// What is left out: a program that does nothing but hit paths, more than 256 times in 10 ms, or no call at all. The
-// background purger, where it is on, sees to these.
+// What is left out: a program that made more than 256 calls in the 10 ms after a burst, and from then on calls for the
+// same few sizes of up to 1 KiB alone, without ever using up a page's list; or no call at all. The background purger,
+// where it is on, sees to these.
 //
 // Thread-safety: the owner of a heap only, but for what is said of orphaned heaps.
 
@@ -89,11 +92,58 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
         if pointee.sparseInARow == 4, pointee.watchedCalls == 0 { watchCalls(from: pointee.clock) }
     }
 
+    /// A large block was freed, and nothing else of the heap may come to a slow path for long: the next calls see to it.
+    /// Once each watch period.
+    func watchAfterLargeFree() {
+        guard pointee.watchedCalls == 0 else { return }
+        let now = SystemMemory.milliseconds()
+        if now >= pointee.nextWatch { watchCalls(from: now) }
+    }
+
+    /// A call for 1 to 32 KiB, which is off the hit path of smaller ones anyway. Says whether it is time for a tick.
+    @inline(__always)
+    func countMediumCall() -> Bool {
+        pointee.mediumCalls &+= 1
+        return pointee.mediumCalls == 0
+    }
+
+    @inline(never)
+    private func tickBetweenCalls() {
+        pointee.isBusy = true
+        tick()
+        pointee.isBusy = false
+    }
+
+    /// Sizes of up to 1 KiB get their entries of the direct table back at their next call, which is a tick: those that
+    /// come seldom tell that the program has become idle after all.
     private func endWatch() {
         pointee.watchedCalls = 0
-        for sizeClass in 0..<classEnd {
-            setDirectEntries(sizeClass, to: pages(sizeClass).pointee.current)
+        guard hasBucketTable else { return }
+        for sizeClass in 0..<classEnd { setDirectEntries(sizeClass, to: pages(sizeClass).pointee.current) }
+    }
+
+    /// A call of `malloc` off the hit path. Ticks where it is watched, was until now, or is each 256th medium one.
+    @inline(__always)
+    func look(at sizeClass: Int) {
+        if pointee.watchedCalls > 0 { return noteWatchedCall() }
+        if pointee.mediumCalls == 0 {
+            pointee.mediumCalls = 1
+            return tickBetweenCalls()
         }
+        if lacksDirectEntry(sizeClass) {
+            tickBetweenCalls()
+            setDirectEntries(sizeClass, to: fixedPages(sizeClass).pointee.current)
+        }
+    }
+
+    /// The entry of the class leads nowhere, though calls are not watched any more.
+    @inline(__always)
+    private func lacksDirectEntry(_ sizeClass: Int) -> Bool {
+        guard sizeClass < SizeClasses.count, SizeClasses.byteCount(of: sizeClass) <= Layout.directLimit else {
+            return false
+        }
+        return directEntry(SizeClasses.byteCount(of: sizeClass) / 8).pointee == Page.none.address
+            && fixedPages(sizeClass).pointee.current != Page.none && pointee.counters == nil
     }
 
     /// A call of `malloc` while calls are watched.

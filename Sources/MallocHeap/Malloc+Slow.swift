@@ -6,7 +6,7 @@ import Synchronization
 
 extension Malloc {
     /// `allocate`, whatever the size and the state of the thread. Sizes of 1 to 32 KiB that their current page has a
-    /// block for take a few instructions more than the hit path.
+    /// block for take a few instructions more than the hit path; each 256th of these calls is a tick.
     @inline(never)
     static func allocateSlow(_ byteCount: UInt) -> UnsafeMutableRawPointer? {
         if byteCount > Layout.smallLimit { return allocateLarge(byteCount, alignment: 1, isZeroed: false) }
@@ -14,7 +14,9 @@ extension Malloc {
         let heap = enterHitPath(byteCount)
         let page = heap.fixedPages(sizeClass).pointee.current
         let block = page.pointee.free
-        if block == 0 || heap.pointee.observesCalls != 0 || heap.pointee.watchedCalls > 0 {
+        if block == 0 || byteCount <= Layout.directLimit || heap.countMediumCall() || heap.pointee.observesCalls != 0
+            || heap.pointee.watchedCalls > 0
+        {
             return allocateSmall(byteCount, sizeClass: sizeClass)
         }
         let result = heap.take(block, of: page)
@@ -40,7 +42,7 @@ extension Malloc {
             }
         }
         defer { leave() }
-        if heap.pointee.watchedCalls > 0 { heap.noteWatchedCall() }
+        heap.look(at: sizeClass)
         let page = heap.pages(sizeClass).pointee.current
         if heap.pointee.counters == nil {
             let free = page.pointee.free
@@ -167,6 +169,9 @@ extension Malloc {
         if Process.state.pointee.isCounting { Counting.freed(page.pointee.blockByteCount) }
         let savedErrno = mallow_errno()
         if page.pointee.kind == PageKind.run { SlicePool.give(page: page) } else { Mappings.give(page) }
+        let heap = enter()
+        if heap.isHeap { heap.watchAfterLargeFree() }
+        leave()
         mallow_set_errno(savedErrno)
     }
 

@@ -49,6 +49,7 @@ enum Mappings {
     static func give(_ page: Page) {
         Process.poolLock.acquire()
         defer { Process.poolLock.release() }
+        SlicePool.tickLocked()
         unlink(page)
         FirstClassHeap.forget(large: page)
         page.pointee.kind = PageKind.none
@@ -58,15 +59,13 @@ enum Mappings {
             || state.pointee.cachedMappingBytes &+ byteCount > Layout.mappingCacheByteLimit,
             dropOldest()
         {}
-        page.pointee.mark = SystemMemory.milliseconds()
+        SlicePool.noteIdle()
+        page.pointee.mark = state.pointee.lastFreed
         page.pointee.next = state.pointee.cachedMappings
         state.pointee.cachedMappings = page
         state.pointee.cachedMappingCount &+= 1
         state.pointee.cachedMappingBytes &+= byteCount
-        SlicePool.armTick()
-        Purger.wake()
         if byteCount > Layout.mappingCacheByteLimit { drop(page) }
-        SlicePool.tickLocked()
     }
 
     /// Changes the size of a block, in place or by moving its pages. Nil (and the block as it was) when the kernel

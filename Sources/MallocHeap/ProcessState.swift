@@ -108,6 +108,8 @@ struct PoolState {
     /// The kernel has no names for mappings.
     var cannotName: Bool
     var nextTick: UInt
+    /// When a slice with memory in it became free last, in milliseconds.
+    var lastFreed: UInt
     var usedSlices: UInt
     /// Free slices that hold memory.
     var dirtySlices: UInt

@@ -1,6 +1,8 @@
 // Giving memory back. A slice that becomes free keeps its memory for one to two ticks, since programs that free often
 // allocate again at once; then the kernel gets it. A tick happens inside a call that takes the pool's lock anyway, when
-// its time has come; so nothing is purged in a program that makes no call, and no thread of ours runs.
+// its time has come, or in one of a heap's (Housekeeping.swift); so nothing is purged in a program that makes no call,
+// but by the background purger where that is on. After a pause of a tick's length the first call gives back all that
+// was freed before it.
 //
 // What lies idle is bounded as well: beyond 256 MiB and half of what is in use, it goes at once, the oldest first.
 //
@@ -28,6 +30,8 @@ extension SlicePool {
         let now = SystemMemory.milliseconds()
         guard now >= state.pointee.nextTick || isOverLimit else { return }
         var budget = purgeByteLimit
+        // Without a delay, too, not before the clock's next step.
+        if now &- state.pointee.lastFreed >= max(Process.purgeDelay, 1) { ageAll() }
         var candidate = state.pointee.segments
         while let segment = candidate {
             candidate = segment.pointee.next
@@ -45,10 +49,29 @@ extension SlicePool {
         if state.pointee.segmentCount > 1 { unmapEmptySegments(keeping: 1) }
     }
 
-    /// Something has become idle: the next tick is due a delay from now.
-    static func armTick() {
-        let due = SystemMemory.milliseconds() &+ Process.purgeDelay
-        if state.pointee.nextTick < due { state.pointee.nextTick = due }
+    /// Nothing was freed for the purge delay: all that is free is due.
+    private static func ageAll() {
+        var candidate = state.pointee.segments
+        while let segment = candidate {
+            candidate = segment.pointee.next
+            segment.pointee.aged = .union(segment.pointee.aged, segment.pointee.recentlyFreed)
+            segment.pointee.recentlyFreed = SliceSet()
+        }
+    }
+
+    /// Something becomes idle: the next tick is due a delay from now, or when it was due for what is idle already.
+    static func noteIdle() {
+        let now = SystemMemory.milliseconds()
+        if state.pointee.dirtySlices == 0, state.pointee.cachedMappingCount == 0 {
+            state.pointee.nextTick = max(state.pointee.nextTick, now &+ Process.purgeDelay)
+            Purger.wake()
+        }
+        state.pointee.lastFreed = now
+    }
+
+    /// More became idle than may be: some goes at once. The lock is held.
+    static func tickIfOverLimit() {
+        if isOverLimit { tickLocked() }
     }
 
     /// Gives back the aged slices of a segment, until the budget is spent. The lock is held.

@@ -129,6 +129,8 @@ struct HeapRecord: ~Copyable {
     var purgedBytes: UInt
     /// Calls of `malloc` that still come to the slow path, so that what is due is done: see Housekeeping.swift.
     var watchedCalls: UInt16
+    /// Calls of `malloc` of 1 to 32 KiB, modulo 256: at 0 there is a tick.
+    var mediumCalls: UInt8
     /// Ticks in a row at which no current page had changed.
     var quietTicks: UInt16
     /// Pages that became sparse since blocks were last put on a list: many in a row are a burst of frees.

@@ -112,6 +112,7 @@ enum SlicePool {
     /// Gives a page or run back, or its last slices. The memory stays for a while: see Purging.swift. Takes the lock.
     static func give(page: Page, from firstSlice: Int = 0) {
         Process.poolLock.acquire()
+        tickLocked()
         let segment = Segment(at: page.address & ~(Layout.segmentByteCount &- 1))
         let count = Int(page.pointee.sliceCount) &- firstSlice
         let first = Int(bitPattern: (page.address &- segment.address) / Layout.recordByteCount) &+ firstSlice
@@ -123,7 +124,7 @@ enum SlicePool {
             page.pointee.sliceCount = UInt32(truncatingIfNeeded: firstSlice)
         }
         markFree(segment, first, count: count, isDirty: true)
-        tickLocked()
+        tickIfOverLimit()
         Process.poolLock.release()
     }
 
@@ -133,10 +134,7 @@ enum SlicePool {
         let run = UInt32(truncatingIfNeeded: segment.pointee.free.runLength(around: first))
         if run > segment.pointee.longestRun { segment.pointee.longestRun = run }
         if isDirty {
-            if state.pointee.dirtySlices == 0 {
-                armTick()
-                Purger.wake()
-            }
+            noteIdle()
             segment.pointee.recentlyFreed.set(first, count: count, to: true)
             state.pointee.dirtySlices &+= UInt(bitPattern: count)
         }

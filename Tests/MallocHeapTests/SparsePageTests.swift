@@ -129,6 +129,45 @@ extension HeapTests {
             Malloc.trim()
         }
 
+        /// What was freed for longer than the purge delay goes with the first calls after a pause, whatever it was: pages
+        /// that are wholly free, runs, mappings. Each call gives back what it may spend on that, 32 MiB.
+        @Test(arguments: [(50_000, 1000), (150, 400_000), (3, 20_000_000)] as [(Int, UInt)])
+        func whatWaitsGoesWithTheFirstCalls(count: Int, byteCount: UInt) async {
+            await #expect(processExitsWith: .success) { [count, byteCount] in
+                Malloc.setPurgeDelay(milliseconds: 20)
+                func callALittle(_ calls: Int) {
+                    for _ in 0..<calls { Malloc.deallocate(Malloc.allocate(64)) }
+                }
+                func waiting() -> UInt {
+                    let statistics = Malloc.statistics()
+                    return statistics.committedBytes - statistics.liveBytes
+                }
+                // The second time the program is busy for a moment before it pauses.
+                for busyCalls in [0, 1000] {
+                    callALittle(10)
+                    Malloc.trim()
+                    let before = waiting()
+                    let blocks = (0..<count).map { _ in
+                        let block = Malloc.allocate(byteCount).unsafelyUnwrapped
+                        for offset in stride(from: 0, to: Int(byteCount), by: 4096) {
+                            block.storeBytes(of: 1, toByteOffset: offset, as: UInt8.self)
+                        }
+                        return block
+                    }
+                    for block in blocks { Malloc.deallocate(block) }
+                    #expect(waiting() > before + 20 << 20)
+                    callALittle(busyCalls)
+                    usleep(100_000)
+                    callALittle(3)
+                    if busyCalls > 0 {
+                        for size in [32, 80, 700] as [UInt] { Malloc.deallocate(Malloc.allocate(size)) }
+                    }
+                    #expect(waiting() < before + 1 << 20, "\(waiting()) bytes wait, \(before) before")
+                }
+                #expect(Malloc.brokenInvariant() == nil)
+            }
+        }
+
         /// Every step of a random program is followed by giving back all that can go: each hole is made and filled
         /// in all the ways there are.
         @Test(arguments: [(21, 256), (22, 5000), (23, 33_000)] as [(UInt64, UInt)])

@@ -142,7 +142,7 @@ extension Malloc {
     ) -> UnsafeMutableRawPointer? {
         if !hasHeap, let block = HeapRegistry.allocateFromNursery(byteCount, sizeClass) { return block }
         return withHeap { heap in
-            if heap.pointee.watchedCalls > 0 { heap.noteWatchedCall() }
+            heap.look(at: sizeClass)
             var block: UInt = 0
             if let sampler = heap.pointee.sampler {
                 if sampler.count(sizeClass) {
