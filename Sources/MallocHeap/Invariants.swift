@@ -31,6 +31,7 @@
                 if segmentMapEntry(segment.address) != segment.address { return "segment is not on the map" }
                 var slice = Int(Layout.reservedSlices)
                 let end = slice + Int(segment.pointee.usableSliceCount)
+                if segment.pointee.tailCount > 0, let broken = brokenTails(of: segment) { return broken }
                 while slice < end {
                     let page = Page(at: segment.address + UInt(slice) * Layout.recordByteCount)
                     let slices = page.pointee.kind == PageKind.none ? 1 : Int(page.pointee.sliceCount)
@@ -49,6 +50,21 @@
                 return "dirty slices: \(dirty), recorded \(pool.pointee.dirtySlices)"
             }
             return count == pool.pointee.segmentCount ? nil : "segments: \(count)"
+        }
+
+        private static func brokenTails(of segment: Segment) -> String? {
+            if !SliceSet.intersection(segment.tails.pointee.recent, segment.tails.pointee.aged).isEmpty { return "T1" }
+            let tails = SliceSet.union(segment.tails.pointee.recent, segment.tails.pointee.aged)
+            if tails.count != Int(segment.pointee.tailCount) {
+                return "T2: \(tails.count) tails, \(segment.pointee.tailCount) counted"
+            }
+            var first = tails.firstMember(from: 0)
+            while first < SliceSet.capacity {
+                let page = Page(at: segment.address + UInt(first) * Layout.recordByteCount)
+                if page.pointee.kind != PageKind.run { return "T1: a tail of no run" }
+                first = tails.firstMember(from: first + 1)
+            }
+            return nil
         }
 
         private static func brokenSets(of segment: Segment) -> String? {

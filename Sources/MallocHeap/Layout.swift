@@ -12,7 +12,9 @@
 // A segment in memory (records of slices 0 and 1 do not exist: the segment's own header lies there):
 //
 //   +0        +256        +384         …        +64 KiB   +128 KiB
-//   | header  | record 2  | record 3 | … 511 |  unused   | slice 2 | slice 3 | …
+//   | header  | record 2  | record 3 | … 511 |   tails   | slice 2 | slice 3 | …
+//
+// (tails: see RunTails.swift)
 //
 // `mallow_segment_map` has one word for each 32 MiB of address space. It leads to the segment, or for a mapping to its
 // record; or, where the heap has nothing, to 64 KiB of zeros that read as records of no owner. So a free of any pointer

@@ -219,14 +219,10 @@ extension Malloc {
         let held = Int(page.pointee.sliceCount)
         if slices <= held {
             if slices < held { SlicePool.give(page: page, from: slices) }
-            page.pointee.blockByteCount = needed
+            SlicePool.setByteCount(page, needed)
             return true
         }
-        if slices < Int(Layout.slicesPerSegment), SlicePool.extend(page: page, to: slices) {
-            page.pointee.blockByteCount = needed
-            return true
-        }
-        return false
+        return slices < Int(Layout.slicesPerSegment) && SlicePool.extend(page: page, to: slices, byteCount: needed)
     }
 
     /// A block that grows by half or more, while as much as it will need lies idle in the pool: copying it there costs

@@ -106,10 +106,10 @@ extension Malloc {
         if isRun {
             let slices = Int(bitPattern: Layout.roundedUp(max(byteCount, 1), toMultipleOf: 1 << 16) >> 16)
             let alignmentInSlices = Int(bitPattern: max(1, alignment &>> Layout.sliceShift))
-            result = SlicePool.take(sliceCount: slices, alignmentInSlices: alignmentInSlices)
+            let held = Layout.roundedUp(
+                max(byteCount, 1), toMultipleOf: Process.state.pointee.osPageByteCount)
+            result = SlicePool.take(sliceCount: slices, alignmentInSlices: alignmentInSlices, byteCount: held)
             if let run = result {
-                let osPage = Process.state.pointee.osPageByteCount
-                run.page.pointee.blockByteCount = Layout.roundedUp(max(byteCount, 1), toMultipleOf: osPage)
                 run.page.pointee.mark = 0
                 run.page.pointee.kind = PageKind.run
             }

@@ -113,6 +113,8 @@ struct PoolState {
     var usedSlices: UInt
     /// Free slices that hold memory.
     var dirtySlices: UInt
+    /// Runs with memory behind their block.
+    var tailCount: UInt
     var peakCommittedBytes: UInt
     var mappedBytes: UInt
     var mappingBytes: UInt

@@ -26,7 +26,7 @@ extension SlicePool {
 
     /// Gives back what has been free long enough, or too much. The lock is held. O(1) until a tick is due.
     static func tickLocked() {
-        guard state.pointee.dirtySlices > 0 || state.pointee.cachedMappingCount > 0 else { return }
+        guard isAnythingIdle || state.pointee.tailCount > 0 else { return }
         let now = SystemMemory.milliseconds()
         guard now >= state.pointee.nextTick || isOverLimit else { return }
         var budget = purgeByteLimit
@@ -36,6 +36,7 @@ extension SlicePool {
         while let segment = candidate {
             candidate = segment.pointee.next
             purge(segment, budget: &budget)
+            if budget > 0 { discardTails(segment, budget: &budget) }
             if budget == 0 { return }
         }
         candidate = state.pointee.segments
@@ -43,6 +44,7 @@ extension SlicePool {
             candidate = segment.pointee.next
             segment.pointee.aged = segment.pointee.recentlyFreed
             segment.pointee.recentlyFreed = SliceSet()
+            ageTails(segment)
         }
         Mappings.dropCached(freedBefore: now &- Process.purgeDelay)
         state.pointee.nextTick = now &+ Process.purgeDelay
@@ -56,13 +58,16 @@ extension SlicePool {
             candidate = segment.pointee.next
             segment.pointee.aged = .union(segment.pointee.aged, segment.pointee.recentlyFreed)
             segment.pointee.recentlyFreed = SliceSet()
+            ageTails(segment)
         }
     }
+
+    static var isAnythingIdle: Bool { state.pointee.dirtySlices > 0 || state.pointee.cachedMappingCount > 0 }
 
     /// Something becomes idle: the next tick is due a delay from now, or when it was due for what is idle already.
     static func noteIdle() {
         let now = SystemMemory.milliseconds()
-        if state.pointee.dirtySlices == 0, state.pointee.cachedMappingCount == 0 {
+        if !isAnythingIdle {
             state.pointee.nextTick = max(state.pointee.nextTick, now &+ Process.purgeDelay)
             Purger.wake()
         }
@@ -115,8 +120,10 @@ extension SlicePool {
             candidate = segment.pointee.next
             segment.pointee.aged = .union(segment.pointee.aged, segment.pointee.recentlyFreed)
             segment.pointee.recentlyFreed = SliceSet()
+            ageTails(segment)
             var budget = UInt.max
             purge(segment, budget: &budget)
+            discardTails(segment, budget: &budget)
         }
         Mappings.dropCached(freedBefore: .max)
         unmapEmptySegments(keeping: 0)

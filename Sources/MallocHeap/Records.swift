@@ -203,6 +203,8 @@ struct SegmentRecord: ~Copyable {
     var longestRun: UInt32
     var usableSliceCount: UInt32
     var isAvailable: Bool
+    /// See RunTails.swift.
+    var tailCount: UInt16
     var mappedByteCount: UInt
 }
 

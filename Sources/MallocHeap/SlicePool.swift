@@ -33,7 +33,7 @@ enum SlicePool {
     static var holdsFreeMemory: Bool {
         guard Process.poolLock.tryAcquire() else { return true }
         defer { Process.poolLock.release() }
-        return state.pointee.dirtySlices > 0 || state.pointee.cachedMappingCount > 0
+        return isAnythingIdle || state.pointee.tailCount > 0
     }
 
     /// Whether so much memory waits to be given back, and the limit leaves room for it. Takes the lock.
@@ -47,12 +47,20 @@ enum SlicePool {
     }
 
     /// Takes a run. Nil when the kernel has no more memory. Takes the lock.
-    static func take(sliceCount: Int, alignmentInSlices: Int = 1) -> Run? {
+    ///
+    /// - Parameter byteCount: what its block will hold, where it is to be one block of the program's.
+    static func take(sliceCount: Int, alignmentInSlices: Int = 1, byteCount: UInt = 0) -> Run? {
         Process.poolLock.acquire()
         defer { Process.poolLock.release() }
         tickLocked()
+        let run = takeLocked(sliceCount: sliceCount, alignmentInSlices: alignmentInSlices)
+        if let run, byteCount > 0 { setByteCount(run.page, byteCount, holdsMemory: !run.isZero) }
+        return run
+    }
+
+    private static func takeLocked(sliceCount: Int, alignmentInSlices: Int) -> Run? {
         guard hasRoom(for: UInt(bitPattern: sliceCount) &<< Layout.sliceShift) else { return nil }
-        if let run = takeLocked(sliceCount: sliceCount, alignmentInSlices: alignmentInSlices) { return run }
+        if let run = takeAvailable(sliceCount: sliceCount, alignmentInSlices: alignmentInSlices) { return run }
         var made = makeSegment(for: sliceCount &+ alignmentInSlices)
         if made == nil {
             // Address space may lie idle where it is of no use for this.
@@ -63,7 +71,7 @@ enum SlicePool {
         return take(sliceCount: sliceCount, alignmentInSlices: alignmentInSlices, in: segment)
     }
 
-    private static func takeLocked(sliceCount: Int, alignmentInSlices: Int) -> Run? {
+    private static func takeAvailable(sliceCount: Int, alignmentInSlices: Int) -> Run? {
         var candidate = state.pointee.firstAvailable
         while let segment = candidate {
             candidate = segment.pointee.nextAvailable
@@ -129,6 +137,7 @@ enum SlicePool {
     }
 
     static func markFree(_ segment: Segment, _ first: Int, count: Int, isDirty: Bool) {
+        forgetTail(segment, first)
         segment.pointee.free.set(first, count: count, to: true)
         segment.pointee.freeCount &+= UInt32(truncatingIfNeeded: count)
         let run = UInt32(truncatingIfNeeded: segment.pointee.free.runLength(around: first))
@@ -142,8 +151,9 @@ enum SlicePool {
         if !segment.pointee.isAvailable { addToAvailable(segment) }
     }
 
-    /// Makes a run longer where it lies. False where the slices behind it are taken. Takes the lock.
-    static func extend(page: Page, to sliceCount: Int) -> Bool {
+    /// Makes a run longer where it lies, for a block of `byteCount`. False where the slices behind it are taken. Takes
+    /// the lock.
+    static func extend(page: Page, to sliceCount: Int, byteCount: UInt) -> Bool {
         Process.poolLock.acquire()
         defer { Process.poolLock.release() }
         let segment = Segment(at: page.address & ~(Layout.segmentByteCount &- 1))
@@ -166,6 +176,7 @@ enum SlicePool {
         if segment.pointee.freeCount == 0 { removeFromAvailable(segment) }
         if dirty > 0 { page.pointee.wasDirty = true }
         page.pointee.sliceCount = UInt32(truncatingIfNeeded: sliceCount)
+        setByteCount(page, byteCount, holdsMemory: dirty > 0)
         return true
     }
 

@@ -21,25 +21,6 @@ private func isFilled(_ block: UnsafeMutableRawPointer, _ byteCount: UInt) -> Bo
 
 extension HeapTests {
     @Suite(.serialized) struct Growing {
-        /// A block that doubles while as much as it needs lies idle is copied there. What is idle beside it, so that it
-        /// could grow in place, is between blocks.
-        @Test func doublesIntoIdleMemory() async {
-            await #expect(processExitsWith: .success) {
-                Malloc.setPurgeDelay(milliseconds: 1 << 30)
-                let growing = filledBlock(4 * mebibyte)
-                let wall = Malloc.allocate(64 << 10)
-                let idle = filledBlock(8 * mebibyte)
-                let end = Malloc.allocate(64 << 10)
-                Malloc.deallocate(UnsafeMutableRawPointer(bitPattern: idle))
-                let moved = Malloc.reallocate(UnsafeMutableRawPointer(bitPattern: growing), 8 * mebibyte)
-                #expect(UInt(bitPattern: moved) == idle)
-                #expect(moved.map { isFilled($0, 4 * mebibyte) } == true)
-                #expect(Malloc.brokenInvariant() == nil)
-                for block in [moved, wall, end] { Malloc.deallocate(block) }
-                #expect(Malloc.brokenInvariant() == nil)
-            }
-        }
-
         /// The idle memory is in pieces, and the kernel gives no more for a while: the block is moved by the kernel, or
         /// stays as it was, with what it holds.
         @Test func doublesWhereIdleMemoryIsInPieces() async {

@@ -170,7 +170,7 @@ extension HeapTests {
 
         /// Every step of a random program is followed by giving back all that can go: each hole is made and filled
         /// in all the ways there are.
-        @Test(arguments: [(21, 256), (22, 5000), (23, 33_000)] as [(UInt64, UInt)])
+        @Test(arguments: [(21, 256), (22, 5000), (23, 33_000), (24, 300_000)] as [(UInt64, UInt)])
         func randomStepsAndSweeps(seed: UInt64, largest: UInt) {
             var model = Model(seed: seed)
             for step in 0..<500 {
