@@ -28,7 +28,7 @@ import Testing
         Way("read_4", "heap-use-after-free: read of 4 bytes at", [], both),
         Way("read_8", "heap-use-after-free: read of 8 bytes at", [], both),
         Way("read_float", "heap-use-after-free: read of 8 bytes at", [], both),
-        Way("write_1", "heap-use-after-free: write of 1 byte at", ["which was freed"], both),
+        Way("write_1", "heap-use-after-free: write of 1 byte at", ["which was freed;"], both),
         Way("write_8", "heap-use-after-free: write of 8 bytes at", [], both),
         Way("write_large", "heap-use-after-free: write", ["5 bytes inside a block of 100000 bytes"], both),
         Way("overflow_1", "heap-buffer-overflow: ", ["0 bytes behind a block of 48 bytes"], ["make_block"]),
@@ -45,6 +45,14 @@ import Testing
         Way("in_a_child", "heap-use-after-free: read", ["block of 40 bytes"], both),
         Way("by_another_thread", "heap-use-after-free: read", ["10 bytes inside"], both),
     ]
+    /// How a first line ends.
+    static let advice = [
+        (kind: "heap-use-after-free: ", text: "free it later, or forget the pointer"),
+        (kind: "heap-buffer-overflow: ", text: "allocate more, or stop at the block's end"),
+        (kind: "heap-buffer-underflow: ", text: "look for an index below 0"),
+        (kind: "double-free: ", text: "make clear who owns the block"),
+        (kind: "invalid-free: ", text: "pass the pointer that malloc returned"),
+    ]
     static let both = ["make_block", "drop_block"]
     static let others = [
         "own_handler", "chaining_handler", "null_pointer", "raised", "bus_error", "own_handler_for_null",
@@ -55,8 +63,8 @@ import Testing
         #expect(outcome.lines == Self.ways.map(\.name) + Self.others)
     }
 
-    /// The first line says what and where, the traces lead to the functions that allocated and freed, the last line says
-    /// what to do; the program ends by the fault's signal or by `abort`.
+    /// The first line says what, where and what to do; the traces below it lead to the functions that allocated and
+    /// freed; the program ends by the fault's signal or by `abort`.
     @Test(arguments: ways)
     func reports(way: Way) async throws {
         let outcome = try await guarded(way.name)
@@ -65,10 +73,14 @@ import Testing
         let headline = outcome.errorLines.first ?? ""
         for part in way.parts { #expect(headline.contains(part), "\(way.name): \(part) is not in: \(headline)") }
         for function in way.functions { #expect(text.contains(" (\(function)"), "\(way.name): \(text)") }
-        #expect(text.contains("    allocated by thread "), "\(text)")
-        #expect(outcome.errorLines.last?.hasPrefix("    to do: ") == true, "\(text)")
-        if way.name == "in_a_child" { return #expect(outcome.succeeded) }
         let isFault = headline.contains(": read") || headline.contains(": write")
+        let advice = try #require(Self.advice.first { headline.hasPrefix("mallow: " + $0.kind) })
+        #expect(headline.contains("; " + advice.text), "\(headline)")
+        let role = isFault ? "accessed" : headline.contains("found it)") ? "found" : "called"
+        #expect(text.contains("\n    \(role) by thread "), "\(text)")
+        #expect(text.contains("\n    allocated by thread "), "\(text)")
+        #expect(headline.contains("freed") == text.contains("\n    freed by thread "), "\(text)")
+        if way.name == "in_a_child" { return #expect(outcome.succeeded) }
         #expect(outcome.ending == .killed(signal: isFault ? SIGSEGV : SIGABRT), "\(way.name): \(outcome.summary)")
     }
 

@@ -1,14 +1,13 @@
-// What is printed of a memory error that a guarded block has shown: one line that says what and where, then by whom,
-// where the block was allocated and freed, and what to do about it.
+// What is printed of a memory error that a guarded block has shown: one line that says what, where and what to do about
+// it; below it, by whom, and where the block was allocated and freed.
 //
-//     mallow: heap-use-after-free: read of 8 bytes at 0x7f…, 16 bytes inside a block of 40 bytes at 0x7f…
-//         by thread 4711:
+//     mallow: heap-use-after-free: read of 8 bytes at 0x7f…, 16 bytes inside a block of 40 bytes at 0x7f…, …; free …
+//         accessed by thread 4711:
 //             /usr/bin/server+0x11c9 (handle+0x19)
 //         allocated by thread 4711:
 //             …
 //         freed by thread 4712:
 //             …
-//         to do: …
 //
 // A line of a trace is a file and an offset in it, which `addr2line -e FILE OFFSET` turns into a line of source; for
 // all but the first frame of a fault it is that of the call, not of what it returns to. A question mark stands for a
@@ -94,10 +93,12 @@ public enum GuardedReport {
         let code = CodeMap(memory: memory + textByteCount)
         text.write("mallow: ")
         writeHeadline(finding, &text)
+        text.write("; ")
+        text.write(advice(finding.kind))
         text.write("\n")
         // What follows takes longer: should it fail, this much is said.
         text.flush()
-        text.write("    by thread ")
+        text.write(role(finding.kind))
         text.write(UInt(mallow_thread_id()))
         text.write(":\n")
         writeTrace(trace, code, &text, isFault: isFault)
@@ -113,9 +114,6 @@ public enum GuardedReport {
                 writeTrace(slot.freeTrace, code, &text, isFault: false)
             }
         }
-        text.write("    to do: ")
-        text.write(advice(finding.kind))
-        text.write("\n")
         text.flush()
         SystemMemory.unmap(address: address, byteCount: byteCount)
     }
@@ -202,19 +200,28 @@ public enum GuardedReport {
     private static func advice(_ kind: Finding.Kind) -> StaticString {
         switch kind {
         case .useAfterFree:
-            "whoever accesses it kept the pointer beyond the free above: free the block later, or forget the pointer"
+            "free it later, or forget the pointer when it is freed (where that was: below)"
         case .overflow, .writtenBehind:
-            "allocate more, or stop at the block's end: the allocation above says how large it is"
+            "allocate more, or stop at the block's end (where it was allocated: below)"
         case .underflow, .writtenBefore:
             "look for an index below 0, or a pointer that was moved too far back"
         case .wild:
-            "the pointer was computed wrong, or is a block's of long ago"
+            "look for a pointer that was computed wrong, or is a block's of long ago"
         case .doubleFree:
-            "one of the two frees is one too many: make clear who owns the block"
+            "make clear who owns the block: one of the two frees below is one too many"
         case .wrongSize:
             "pass the size that was last asked for, or call free"
         case .invalidFree:
-            "free the pointer that malloc returned, not one derived from it"
+            "pass the pointer that malloc returned, not one derived from it"
+        }
+    }
+
+    /// What the thread did whose trace comes first.
+    private static func role(_ kind: Finding.Kind) -> StaticString {
+        switch kind {
+        case .useAfterFree, .overflow, .underflow, .wild: "    accessed by thread "
+        case .writtenBehind, .writtenBefore: "    found by thread "
+        case .doubleFree, .invalidFree, .wrongSize: "    called by thread "
         }
     }
 
