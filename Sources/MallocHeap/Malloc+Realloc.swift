@@ -97,7 +97,7 @@ extension Malloc {
         guard let target = moved else {
             // The idle memory that it was to be copied to is gone, or in pieces: then the kernel moves it after all.
             let resized = isSmall ? nil : resizeWithoutCopying(page, address, byteCount, mayCopy: false)
-            if resized != nil { mallow_set_errno(savedErrno) }
+            mallow_set_errno(resized != nil ? savedErrno : ENOMEM)
             return resized.map { rawPointer($0) }
         }
         memcpy(target, pointer, Int(bitPattern: min(usable, byteCount)))
