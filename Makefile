@@ -83,7 +83,7 @@ bench: lib
 bench-memory: lib
 	Benchmarks/Scripts/bench.sh --memory --rounds 1 $(ARGS)
 
-## Atomic operations and writes to shared cache lines, of each malloc in each workload, counted by valgrind: an hour.
+## Atomic operations and writes to shared cache lines, of each malloc in each workload, counted by valgrind: half an hour.
 atomics: lib
 	Benchmarks/Scripts/bench.sh --atomics $(ARGS)
 

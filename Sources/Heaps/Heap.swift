@@ -1,8 +1,8 @@
 // A heap of Mallow's malloc that the program makes, as an allocator. All of it is the malloc's `FirstClassHeap`; here
 // it gets an owner, errors and an account.
 //
-// Cost: an uncontended lock for each allocation and each free, beside the malloc's own; 2 KiB of records a heap, and a
-// page of 64 KiB for each size class that it has blocks of.
+// Cost: an uncontended lock for each allocation and each free, beside the malloc's own; 256 bytes of records a heap,
+// 1,920 more from its first block on, and a page of 64 KiB for each size class that it has blocks of.
 //
 // Thread-safety: any thread at any time, but for what is said of `freeAll`, `close` and the end of the heap.
 

@@ -98,8 +98,8 @@ func checkRequests() {
     expect(Mallow.statistics.purgedBytes >= figures.purgedBytes + 20 << 20, "20 MiB trimmed: \(Mallow.statistics)")
 }
 
-/// The thread that gives memory back, which is on in a program that adopts Mallow: it started when the first large block
-/// was freed, and takes its name a moment later.
+/// The thread that gives memory back, which is on in a program that adopts Mallow: it started before `main`, and takes
+/// its name a moment later.
 func checkBackground() {
     for _ in 0..<10_000 where probe_has_thread("mallow purger") == 0 { usleep(1000) }
     expect(probe_has_thread("mallow purger") == 1, "no thread gives memory back")
