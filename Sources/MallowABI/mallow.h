@@ -123,11 +123,12 @@ void mallow_print_statistics(void);
  *
  * Any thread may allocate from a heap and free its blocks; a lock is taken for it, so a heap for each thread or task is
  * faster than one that many use. A page of 64 KiB belongs to one heap: many heaps with few blocks each cost memory. Where
- * a heap is asked for, NULL stands for the default heap, that of malloc. In the child of a fork every heap is as it was.
+ * a heap is asked for, NULL stands for the default heap, that of malloc; mallow_heap_visit refuses it. In the child of a
+ * fork every heap is as it was.
  */
 typedef struct mallow_heap mallow_heap;
 
-/* A heap without a block, or NULL with errno ENOMEM. It takes memory with its first block. */
+/* A heap without a block, or NULL with errno ENOMEM. It takes pages with its first block. */
 mallow_heap *mallow_heap_new(void);
 
 /* As the functions without heap_, but the block is the heap's. */
