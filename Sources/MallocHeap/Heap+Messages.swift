@@ -81,6 +81,8 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
     /// Takes over what other threads freed of this heap's pages. The owner calls it, or who holds an orphaned heap.
     func drainMessages() {
         var link = pointee.messages.exchange(0, ordering: .acquiring)
+        if link == 0 { return }
+        pointee.heldMessage.store(0, ordering: .relaxed)
         while link != 0 {
             let page = Page(at: link)
             link = page.pointee.nextMessage
@@ -95,7 +97,10 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
 
     private func receive(_ page: Page) {
         // Its message bit is still set (I4).
-        if page == pointee.avoided { return page.sendToOwner() }
+        if page == pointee.avoided {
+            pointee.heldMessage.store(page.address, ordering: .relaxed)
+            return page.sendToOwner()
+        }
         if page.pointee.free == 0 {
             page.mergeRemote(keeping: 0, key: pointee.linkKey)
         } else {

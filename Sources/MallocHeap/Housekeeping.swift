@@ -68,8 +68,14 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
         sweepSparsePages(at: now, limit: .max)
     }
 
-    /// Nothing is left to be given back, as far as can be told, until the owner comes to a slow path again.
-    var isSettled: Bool { pointee.firstSparse == nil && pointee.quietTicks >= 3 }
+    /// Nothing is left to be given back, as far as can be told, until the owner comes to a slow path again. Of a parked
+    /// heap the page that the owner may be at is left alone until then: that one page does not count.
+    var isSettled: Bool { hasNoSparsePage && pointee.quietTicks >= 3 }
+
+    private var hasNoSparsePage: Bool {
+        guard let first = pointee.firstSparse else { return true }
+        return first == pointee.avoided && first.pointee.nextSparse == nil
+    }
 
     /// Something of this heap's, or the pool's, is to be given back later.
     private var isWaiting: Bool {

@@ -255,6 +255,10 @@ extension Malloc {
             if exchanged { break }
             word = original
         }
-        if word & RemoteWord.isMessage == 0 { page.sendToOwner() }
+        if word & RemoteWord.isMessage == 0 {
+            page.sendToOwner()
+            // The owner may sleep for long.
+            Purger.wake()
+        }
     }
 }

@@ -121,7 +121,8 @@ enum Purger {
         let reachedAll = HeapRegistry.withOtherHeaps(where: hasWork) { heap in
             let activity = heap.pointee.activity.load(ordering: .relaxed)
             heap.tickParked(at: now)
-            if heap.isSettled { heap.pointee.settledActivity = activity }
+            // What a message told may be due at a later pass only, while the owner does nothing.
+            heap.pointee.settledActivity = heap.isSettled ? activity : activity &- 1
         }
         let othersAreClean = FirstClassHeaps.lookAfterAll(at: now)
         let orphansAreClean = HeapRegistry.lookAfterOrphans(at: now)
@@ -136,14 +137,24 @@ enum Purger {
         var candidate = word.pointee.heaps
         while let heap = candidate {
             candidate = heap.pointee.nextInRegistry
-            if heap.pointee.state == .owned, hasWork(heap) { return true }
+            switch heap.pointee.state {
+            case .owned: if hasWork(heap) { return true }
+            case .orphaned, .shared, .firstClass: if hasMessages(heap) { return true }
+            case .unused, .frozen: break
+            }
         }
         return false
     }
 
     private static func hasWork(_ heap: Heap) -> Bool {
-        heap.pointee.activity.load(ordering: .relaxed) != heap.pointee.settledActivity
-            || heap.pointee.messages.load(ordering: .relaxed) != 0
+        heap.pointee.activity.load(ordering: .relaxed) != heap.pointee.settledActivity || hasMessages(heap)
+    }
+
+    /// A message that was left because of where the owner is waits for the owner, or for the next message: there is one
+    /// page of that kind in a heap.
+    private static func hasMessages(_ heap: Heap) -> Bool {
+        let first = heap.pointee.messages.load(ordering: .relaxed)
+        return first != 0 && first != heap.pointee.heldMessage.load(ordering: .relaxed)
     }
 }
 

@@ -142,6 +142,8 @@ struct HeapRecord: ~Copyable {
     /// Raised by the owner's slow paths, and what it was when the purger last found nothing to do here.
     let activity: Atomic<UInt>
     var settledActivity: UInt
+    /// A page whose message was left, since the owner may be at the page; 0 if there is none.
+    let heldMessage: Atomic<UInt>
 
     // A cache line of its own: other threads write it.
     /// Pages of this heap that other threads freed blocks of, linked by `nextMessage`.

@@ -173,7 +173,8 @@ import Testing
         #expect(outcome.succeeded && outcome.text == "done\n" && outcome.errorText == "", "\(outcome.summary)")
     }
 
-    /// A program that has stopped calling gives back what it freed, and its child does; unasked no thread runs.
+    /// A program that has stopped calling gives back what it freed, and its child does; the purger sleeps when nothing
+    /// is left, wakes by what other threads free, and nobody waits for it at the end. Unasked no thread runs.
     @Test func purgesInTheBackground() async throws {
         let program = try await Workshop.shared.program("background.c").path
         for (value, arguments) in [("1", ["on"]), ("0", []), ("", [])] {
