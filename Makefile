@@ -55,11 +55,11 @@ test-heap:
 test-allocators:
 	$(SWIFT) test --filter 'RangeAllocatorsTests|AllocatorCoreTests|ComposableAllocatorsTests|SlabArenasTests|SegmentedBuffersTests|AllocatorTestKitTests'
 
-## Twenty minutes of threads, bursts and changing sizes, with bounded memory; a line a minute. ARGS=60 for a minute.
+## Twenty minutes of threads, bursts and changing sizes, memory bounded, and two in each other mode. ARGS=60: a minute.
 soak: lib
 	Scripts/endurance.sh soak $(or $(ARGS),1200)
 
-## Ten thousand forks of a program whose threads allocate, in each mode: minutes.
+## Ten thousand forks of a program whose threads allocate, in each of seven modes: 20 minutes. ARGS=1000 for fewer.
 forks: lib
 	Scripts/endurance.sh forks $(or $(ARGS),10000)
 

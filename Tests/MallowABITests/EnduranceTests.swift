@@ -13,7 +13,8 @@ import Testing
     /// Beside the thousand of ConformanceTests, which are by default and with statistics.
     @Test(arguments: Mode.allCases) func forks(mode: Mode) async throws {
         var command = try await Command(Workshop.shared.program("conformance_fork.c").path, "100").preloaded()
-        command.environment.merge(mode.settings(peak: 1 << 30)) { $1 }
+        // A limit that it does not get by with.
+        command.environment.merge(mode.settings(peak: 2 << 20)) { $1 }
         let outcome = try await command.run()
         #expect(outcome.succeeded && outcome.lines.last?.hasSuffix(" 0 failed") == true, "\(outcome.summary)")
     }

@@ -1,6 +1,8 @@
 /* Forks from a process in which four threads allocate: a thousand, or as many as the argument says. Each child frees
    blocks that it inherited from all of them, allocates, starts a thread that does so too, and exits. The forks come
-   from the main thread and from another one, and now and then a child forks again. */
+   from the main thread and from another one, and now and then a child forks again.
+
+   MALLOW_LIMIT, if it is set, must be too little for it: blocks are refused then, and all goes on without them. */
 #include "conformance.h"
 #include <sys/wait.h>
 
@@ -15,12 +17,18 @@ struct head {
 /* Published blocks: whoever takes one out owns it. In the child, nobody else does. */
 static _Atomic(struct head *) published[workers][slots];
 static _Atomic int stop, started;
+static int is_limited;
+static _Atomic unsigned long refused;
 
 static struct head *made(uint64_t *state)
 {
     size_t size = next_random(state) % (next_random(state) % 50 == 0 ? 100000 : 900);
     struct head *block = malloc(sizeof *block + size);
-    if (block == NULL) _exit(3);
+    if (block == NULL) {
+        if (!is_limited || errno != ENOMEM) _exit(3);
+        atomic_fetch_add_explicit(&refused, 1, memory_order_relaxed);
+        return NULL;
+    }
     *block = (struct head){size, next_random(state)};
     fill(block + 1, size, block->seed);
     return block;
@@ -61,9 +69,10 @@ static int child(int number)
     for (int worker = 0; worker < workers; worker++)
         for (int slot = 0; slot < slots; slot++) check_and_free(atomic_exchange(&published[worker][slot], NULL));
     pthread_t thread;
-    if (pthread_create(&thread, NULL, work_in_child, (void *)(uintptr_t)number) != 0) return 4;
+    int has_thread = pthread_create(&thread, NULL, work_in_child, (void *)(uintptr_t)number) == 0;
+    if (!has_thread && !is_limited) return 4;
     for (int i = 0; i < 100; i++) check_and_free(mine[i]);
-    pthread_join(thread, NULL);
+    if (has_thread) pthread_join(thread, NULL);
     if (number % 50 == 0) {
         pid_t grandchild = fork();
         if (grandchild == 0) {
@@ -98,14 +107,19 @@ int main(int count, char **arguments)
 {
     pthread_t ids[workers], forker;
     if (count > 1) forks = atoi(arguments[1]);
-    for (int i = 0; i < workers; i++) pthread_create(&ids[i], NULL, work, (void *)(uintptr_t)i);
+    is_limited = getenv("MALLOW_LIMIT") != NULL;
+    for (int i = 0; i < workers; i++)
+        if (pthread_create(&ids[i], NULL, work, (void *)(uintptr_t)i) != 0) return 2;
     while (started < workers) usleep(100);
     fork_many((void *)(uintptr_t)0);
-    pthread_create(&forker, NULL, fork_many, (void *)(uintptr_t)(forks / 2));
-    pthread_join(forker, NULL);
+    /* The limit may leave no room for one more thread. */
+    int has_forker = pthread_create(&forker, NULL, fork_many, (void *)(uintptr_t)(forks / 2)) == 0;
+    if (has_forker) pthread_join(forker, NULL);
+    else if (CHECK(is_limited, "no thread")) fork_many((void *)(uintptr_t)(forks / 2));
     stop = 1;
     for (int i = 0; i < workers; i++) pthread_join(ids[i], NULL);
     for (int i = 0; i < workers * slots; i++) check_and_free(published[i / slots][i % slots]);
     CHECK(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD, "children are left");
+    CHECK(!is_limited || refused > 0, "the limit refused nothing");
     return finish();
 }

@@ -6,7 +6,9 @@
 
    A cycle: each worker fills up to its share, replaces blocks at random, frees all but one in fifty and half of what
    earlier cycles left, then makes a small call now and then. A line a minute; the exit status is 1 if a bound was passed
-   or a block lost its contents. */
+   or a block lost its contents.
+
+   MALLOW_LIMIT, if it is set, must be too little for it: blocks are refused then, and it goes on with those it has. */
 #include "conformance.h"
 #include <sys/mman.h>
 #include <time.h>
@@ -34,6 +36,8 @@ static pthread_barrier_t beginning, end;
 static enum phase phase;
 static unsigned cycle;
 static _Atomic int isQuiet;
+static int isLimited;
+static _Atomic unsigned long refused;
 
 /* In small programs most blocks are small; here the common size moves on with each cycle, from 16 bytes to 128 KiB. */
 static size_t next_size(uint64_t *random)
@@ -57,7 +61,15 @@ static void check(const char *block, size_t size)
     CHECK(block[0] == (char)size && block[size - 1] == (char)size, "a block of %zu bytes was overwritten", size);
 }
 
-static void add(struct worker *worker)
+static char *grown(size_t size)
+{
+    char *half = malloc(size / 2 + 1), *whole = realloc(half, size);
+    if (whole == NULL) free(half);
+    return whole;
+}
+
+/* False if there is no more memory. */
+static int add(struct worker *worker)
 {
     size_t size = next_size(&worker->random);
     char *block = NULL;
@@ -65,15 +77,20 @@ static void add(struct worker *worker)
     switch (next_random(&worker->random) % 10) {
     case 0: block = calloc(1, size); break;
     case 1: if (posix_memalign((void **)&block, 64, size) != 0) block = NULL; break;
-    case 2: block = realloc(malloc(size / 2 + 1), size); break;
+    case 2: block = grown(size); break;
     default: block = malloc(size);
     }
-    if (!CHECK(block != NULL, "%zu bytes were refused", size)) return;
+    if (block == NULL) {
+        CHECK(isLimited, "%zu bytes were refused", size);
+        refused++;
+        return 0;
+    }
     /* All of it is written to, as a program would: what is resident is then what is held. */
     memset(block, 1, size);
     mark(block, size);
     worker->slots[worker->used++] = (struct slot){block, size};
     worker->bytes += size;
+    return 1;
 }
 
 static void drop(struct worker *worker, size_t index)
@@ -100,14 +117,14 @@ static void exchange(uint64_t *random)
 
 static void fill_up(struct worker *worker)
 {
-    while (worker->bytes < SHARE && worker->used < SLOTS) add(worker);
+    while (worker->bytes < SHARE && worker->used < SLOTS && add(worker)) continue;
 }
 
 static void replace(struct worker *worker)
 {
     for (int i = 0; i < REPLACEMENTS && worker->used > 0; i++) {
         drop(worker, next_random(&worker->random) % worker->used);
-        while (worker->bytes < SHARE && worker->used < SLOTS) add(worker);
+        fill_up(worker);
         if (i % 16 == 0) exchange(&worker->random);
     }
 }
@@ -161,8 +178,11 @@ static void run(enum phase next)
     if (next == REPLACE) {
         for (int i = 0; i < 8; i++) {
             pthread_t thread;
-            if (!CHECK(pthread_create(&thread, NULL, come_and_go, (void *)(uintptr_t)(cycle * 8 + 1)) == 0, "no thread"))
+            int failure = pthread_create(&thread, NULL, come_and_go, (void *)(uintptr_t)(cycle * 8 + 1));
+            if (failure != 0) {
+                CHECK(isLimited, "no thread: %d", failure);
                 break;
+            }
             pthread_join(thread, NULL);
         }
     }
@@ -232,6 +252,7 @@ static size_t held(void)
 
 int main(int count, char **arguments)
 {
+    isLimited = getenv("MALLOW_LIMIT") != NULL;
     double length = count > 1 ? atof(arguments[1]) : 1200, start = seconds(), nextLine = start + 60;
     pthread_t threads[WORKERS];
     pthread_barrier_init(&beginning, NULL, WORKERS + 1);
@@ -283,5 +304,6 @@ int main(int count, char **arguments)
     }
     run(END);
     for (int i = 0; i < WORKERS; i++) pthread_join(threads[i], NULL);
+    CHECK(!isLimited || refused > 0, "the limit refused nothing");
     return finish();
 }
