@@ -15,7 +15,8 @@ struct AtomicsComparison {
     private static let operations = [
         "small-fill-drain": 20_000, "small-500": 10_000, "small-window-500": 10_000, "pair-8": 5000, "pair-64": 5000,
         "pair-512": 5000, "random-small": 60_000, "random-medium": 15_000, "random-large": 400, "random-huge": 40,
-        "realloc-strings": 8000, "realloc-large": 100, "calloc": 2000, "aligned": 3000, "thread-start-end": 100,
+        "random-5-25": 40, "realloc-strings": 8000, "realloc-large": 100, "calloc": 2000, "aligned": 3000,
+        "thread-start-end": 100,
         "nbody-tree": 5000, "generations": 80_000, "server-sessions": 24_000, "producer-consumer": 12_000,
         "only-frees": 26_000, "thread-storms": 8000, "factorise": 5000, "minimise-logic": 5000,
         "small-threads-build": 10_000, "cache-thrash": 1600, "cache-scratch": 1600,

@@ -10,6 +10,7 @@
 
 #include <malloc.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -67,16 +68,19 @@ static uint64_t touched_bytes(const struct block *blocks, size_t count) {
 }
 
 // What a program does that has little to do: some small blocks every few milliseconds.
+static void make_few_calls(uint64_t *random) {
+    struct block few[20];
+    for (int i = 0; i < 20; i++)
+        allocate(&few[i], 16 + random_below(random, 480));
+    for (int i = 0; i < 20; i++)
+        free(few[i].start);
+    pause_milliseconds(5);
+}
+
 static void idle_along(double seconds) {
     double end = now() + seconds;
-    while (now() < end) {
-        struct block few[20];
-        for (int i = 0; i < 20; i++)
-            allocate(&few[i], 16 + random_below(&random_state, 480));
-        for (int i = 0; i < 20; i++)
-            free(few[i].start);
-        pause_milliseconds(5);
-    }
+    while (now() < end)
+        make_few_calls(&random_state);
 }
 
 static double fill(struct block *blocks) {
@@ -113,74 +117,65 @@ static struct memory_result survivors(unsigned one_in) {
 static struct memory_result survivors_200(void) { return survivors(200); }
 static struct memory_result survivors_20(void) { return survivors(20); }
 
-// One thread allocates, another frees: nine in ten blocks, in waves, for as long as the memory would be 900 MB.
+// Threads allocate and, from then on, make a few calls now and then; another, which allocates nothing, frees what they
+// allocated, from each in turn, as from three queues.
 
-enum { waves = 18, wave_blocks = 200000 };
+enum { producer_count = 3, produced_blocks = burst_blocks / producer_count };
 
-struct hand_over {
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
+struct producer {
+    pthread_t thread;
     struct block *blocks;
-    bool is_full;
-    bool is_over;
+    uint64_t random;
 };
 
-static void *free_only(void *argument) {
-    struct hand_over *shared = argument;
-    pthread_mutex_lock(&shared->lock);
-    for (;;) {
-        while (!shared->is_full && !shared->is_over)
-            pthread_cond_wait(&shared->changed, &shared->lock);
-        if (shared->is_over)
-            break;
-        for (size_t i = 0; i < wave_blocks; i++) {
-            if (i % 10 == 0)
-                continue;
-            free(shared->blocks[i].start);
-            shared->blocks[i].start = NULL;
-        }
-        shared->is_full = false;
-        pthread_cond_broadcast(&shared->changed);
-    }
-    pthread_mutex_unlock(&shared->lock);
+static pthread_barrier_t produced;
+static atomic_bool is_over;
+
+static void *produce(void *argument) {
+    struct producer *self = argument;
+    for (size_t i = 0; i < produced_blocks; i++)
+        allocate(&self->blocks[i], 16 + random_below(&self->random, 480));
+    pthread_barrier_wait(&produced);
+    while (!atomic_load(&is_over))
+        make_few_calls(&self->random);
     return NULL;
 }
 
 static struct memory_result thread_that_frees(void) {
-    struct block *all = table_make((size_t)waves * wave_blocks, sizeof *all);
-    struct hand_over shared = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, NULL, false, false};
-    pthread_t thread;
+    size_t count = (size_t)producer_count * produced_blocks;
+    struct block *blocks = table_make(count, sizeof *blocks);
+    struct producer producers[producer_count];
     struct memory_result result = {0};
     uint64_t besides = resident_bytes();
-    if (pthread_create(&thread, NULL, free_only, &shared) != 0)
-        fail("no thread", NULL, 0);
-    for (int wave = 0; wave < waves; wave++) {
-        struct block *blocks = all + (size_t)wave * wave_blocks;
-        for (size_t i = 0; i < wave_blocks; i++)
-            allocate(&blocks[i], 16 + random_below(&random_state, 480));
-        uint64_t resident = resident_bytes();
-        if (resident > result.full_bytes)
-            result.full_bytes = resident;
-        pthread_mutex_lock(&shared.lock);
-        shared.blocks = blocks;
-        shared.is_full = true;
-        pthread_cond_broadcast(&shared.changed);
-        while (shared.is_full)
-            pthread_cond_wait(&shared.changed, &shared.lock);
-        pthread_mutex_unlock(&shared.lock);
+    pthread_barrier_init(&produced, NULL, producer_count + 1);
+    for (size_t i = 0; i < producer_count; i++) {
+        producers[i].blocks = &blocks[i * produced_blocks];
+        producers[i].random = random_next(&random_state);
+        if (pthread_create(&producers[i].thread, NULL, produce, &producers[i]) != 0)
+            fail("no thread", NULL, i);
     }
-    idle_along(2);
+    pthread_barrier_wait(&produced);
+    result.full_bytes = resident_bytes();
+    for (size_t i = 0; i < produced_blocks; i++) {
+        for (size_t j = 0; j < producer_count; j++) {
+            if (random_below(&random_state, 200) == 0)
+                continue;
+            free(producers[j].blocks[i].start);
+            producers[j].blocks[i].start = NULL;
+        }
+    }
+    pause_milliseconds(3000);
     result.resident_bytes = resident_bytes();
-    result.least_bytes = touched_bytes(all, (size_t)waves * wave_blocks) + besides;
-    pthread_mutex_lock(&shared.lock);
-    shared.is_over = true;
-    pthread_cond_broadcast(&shared.changed);
-    pthread_mutex_unlock(&shared.lock);
-    pthread_join(thread, NULL);
+    result.least_bytes = touched_bytes(blocks, count) + besides;
+    atomic_store(&is_over, true);
+    for (size_t i = 0; i < producer_count; i++)
+        pthread_join(producers[i].thread, NULL);
     return result;
 }
 
 // A thread frees its burst and sleeps; another calls malloc_trim.
+
+enum { sleeper_blocks = 200000 };
 
 static pthread_barrier_t sleeping, done;
 
@@ -200,9 +195,9 @@ static void *hold_ten_blocks(void *argument) {
 
 static void *burst_and_sleep(void *argument) {
     struct block *blocks = argument;
-    for (size_t i = 0; i < wave_blocks; i++)
+    for (size_t i = 0; i < sleeper_blocks; i++)
         allocate(&blocks[i], 16 + random_below(&random_state, 480));
-    for (size_t i = 0; i < wave_blocks; i++) {
+    for (size_t i = 0; i < sleeper_blocks; i++) {
         if (i % 200 == 0)
             continue;
         free(blocks[i].start);
@@ -217,7 +212,7 @@ static void trim_now(void) { malloc_trim(0); }
 static void wait_a_second(void) { pause_milliseconds(999); }
 
 static struct memory_result while_it_sleeps(void (*act)(void)) {
-    struct block *blocks = table_make(wave_blocks, sizeof *blocks);
+    struct block *blocks = table_make(sleeper_blocks, sizeof *blocks);
     struct memory_result result = {0};
     uint64_t besides = resident_bytes();
     pthread_t thread;
@@ -229,7 +224,7 @@ static struct memory_result while_it_sleeps(void (*act)(void)) {
     result.full_bytes = resident_bytes();
     act();
     result.resident_bytes = resident_bytes();
-    result.least_bytes = touched_bytes(blocks, wave_blocks) + besides;
+    result.least_bytes = touched_bytes(blocks, sleeper_blocks) + besides;
     pthread_barrier_wait(&done);
     pthread_join(thread, NULL);
     return result;
@@ -293,7 +288,7 @@ static struct memory_result ten_blocks_each(void) {
 const struct memory_workload memory_workloads[] = {
     {"survivors-200", "1.6 million blocks of 16-495 bytes, 1 in 200 lives on", survivors_200},
     {"survivors-20", "the same, 1 in 20 lives on", survivors_20},
-    {"thread-that-frees", "one thread allocates 3.6 million blocks, another frees 9 in 10", thread_that_frees},
+    {"thread-that-frees", "three threads allocate the same, another frees it: 1 in 200 lives on", thread_that_frees},
     {"trim-of-a-sleeper", "malloc_trim while the thread that freed sleeps", trim_of_a_sleeper},
     {"stopped", "a thread frees its burst, and nobody calls malloc or free for a second", stopped},
     {"ten-blocks", "100 threads with ten blocks of ten sizes each; the least: without", ten_blocks_each},
