@@ -14,7 +14,8 @@ import Testing
         #expect((statistics.largestFree, statistics.freeAtEnd) == (400, 400))
         // 1, 3, and two of 400.
         #expect(statistics.freeRangesByPowerOfTwo == [1, 1, 0, 0, 0, 0, 0, 0, 2])
-        #expect(statistics.externalFragmentation == 1 - 400.0 / 804)
+        let fragmentation: Double = 1 - 400.0 / 804
+        #expect(statistics.externalFragmentation == fragmentation)
         #expect(statistics.metadataByteCount == ranges.metadataByteCount)
         #expect(statistics.metadataByteCount > 0)
         let text = statistics.description
