@@ -164,6 +164,8 @@ enum Mappings {
         FirstClassHeap.moved(large: page, to: record)
         page.pointee.kind = PageKind.none
         SlicePool.markFree(segment, first, count: Int(page.pointee.sliceCount), isDirty: false)
+        // The pages brought their segment's advice along.
+        adviseHugePages(address: grown, byteCount: record.pointee.mappingByteCount)
         return grown
     }
 
