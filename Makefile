@@ -10,7 +10,7 @@ SWIFT ?= swift
 SOURCES = Package.swift Sources Tests Snippets Benchmarks/Package.swift Benchmarks/Sources Examples/Comparison.swift $(wildcard Examples/*/Package.swift) $(wildcard Examples/*/Sources) $(wildcard Examples/*/Tests)
 export SWIFT
 
-.PHONY: help needs-swift all lib tool demo test test-heap test-allocators misuse soak forks examples sanitize bench bench-memory atomics bench-allocators bench-slabs bench-ranges bench-segments bench-cache bench-stream bench-server example-hummingbird check format lint disassembly instructions install uninstall clean
+.PHONY: help needs-swift all lib tool demo test test-heap test-allocators misuse soak forks real-programs examples sanitize bench bench-memory atomics bench-allocators bench-slabs bench-ranges bench-segments bench-cache bench-stream bench-server example-hummingbird check format lint disassembly instructions install uninstall clean
 
 all: lib tool
 
@@ -62,6 +62,12 @@ soak: lib
 ## Ten thousand forks of a program whose threads allocate, in each of seven modes: 20 minutes. ARGS=1000 for fewer.
 forks: lib
 	Scripts/endurance.sh forks $(or $(ARGS),10000)
+
+## Compilers, interpreters, a database, a server, and what else the tests run: each in every mode, and short of memory.
+real-programs: lib
+	Scripts/install-test-packages.sh
+	MALLOW_TEST_ALL_MODES=1 MALLOW_LIBRARY="$(CURDIR)/build/lib/libmallow.so" \
+		$(SWIFT) test --filter 'RealProgramTests|CompilerTests'
 
 ## The packages under Examples/, built and run.
 examples:

@@ -20,6 +20,12 @@ enum Mode: String, CaseIterable {
     /// One block in fifty between inaccessible pages.
     case guarded
 
+    /// Whether each program is to run in every mode, whatever its test says: `make real-programs`.
+    static let areAllWanted = ProcessInfo.processInfo.environment["MALLOW_TEST_ALL_MODES"] == "1"
+
+    /// All but the limit, which only a program keeps to that takes the same memory each time.
+    static let exact = allCases.filter { $0 != .limited }
+
     /// `peak`: the bytes that the largest of the program's processes had at once.
     func settings(peak: Int) -> [String: String] {
         switch self {
@@ -75,16 +81,37 @@ struct Comparison {
         let run = try await command.runOnMallow()
         try expectSame(run.outcome, plain, plainFiles, folder, "\(name), with statistics")
         let peak = run.processes.map(\.peakCommittedBytes).max() ?? 0
+        let modes = Mode.areAllWanted ? Mode.exact + modes.filter { $0 == .limited } : modes
         for mode in modes {
             try await renew(folder)
             var other = preloaded
             other.environment.merge(mode.settings(peak: peak)) { $1 }
             try expectSame(try await other.run(), plain, plainFiles, folder, "\(name), \(mode)")
         }
+        if Mode.areAllWanted {
+            for limit in [peak / 2, peak / 10, 100_000] {
+                try await renew(folder)
+                try await expectItsOwnWords(preloaded, limit: limit, "\(name), limited to \(limit) bytes")
+            }
+        }
         let proofs = startsOneProcess ? run.statistics.map { [$0] } ?? [] : run.processes
         let proven = proofs.contains { $0.allocations > 0 }
         #expect(proven, "\(name): no sign of Mallow in \(run.processes.count) processes")
         return run
+    }
+
+    /// With too little memory a program may fail in any way of its own, by `abort` too; but it ends, and Mallow has
+    /// nothing to complain of.
+    private func expectItsOwnWords(_ command: Command, limit: Int, _ name: String) async throws {
+        var command = command
+        command.environment["MALLOW_LIMIT"] = "\(max(limit, 1))"
+        let outcome = try await command.run()
+        switch outcome.ending {
+        case .exited: break
+        case .killed(let signal): #expect(signal != SIGSEGV && signal != SIGBUS, "\(name): \(outcome.summary)")
+        case .timedOut: Issue.record("\(name): \(outcome.summary)")
+        }
+        #expect(!outcome.errorLines.contains { $0.hasPrefix("mallow: ") }, "\(name): \(outcome.summary)")
     }
 
     private func renew(_ folder: URL) async throws {
