@@ -8,14 +8,18 @@ import Synchronization
 
 extension UnsafeMutablePointer where Pointee == PageRecord {
     /// Puts the page on its heap's list. Only the thread that set the message bit calls it (I4). Lock-free.
-    func sendToOwner() {
+    ///
+    /// - Returns: the heap, where so many messages wait there that its owner had better be reminded of them.
+    @discardableResult
+    func sendToOwner() -> Heap? {
         let target = Heap(at: pointee.owner.load(ordering: .acquiring) & ~Ownership.mask)
         var head = target.pointee.messages.load(ordering: .relaxed)
         while true {
-            pointee.nextMessage = head
+            let count = (head &+ 1) & MessageWord.countMask
+            pointee.nextMessage = head & ~MessageWord.countMask
             let (exchanged, original) = target.pointee.messages.weakCompareExchange(
-                expected: head, desired: address, successOrdering: .releasing, failureOrdering: .relaxed)
-            if exchanged { return }
+                expected: head, desired: address | count, successOrdering: .releasing, failureOrdering: .relaxed)
+            if exchanged { return count == 0 ? target : nil }
             head = original
         }
     }
@@ -80,7 +84,7 @@ extension UnsafeMutablePointer where Pointee == PageRecord {
 extension UnsafeMutablePointer where Pointee == HeapRecord {
     /// Takes over what other threads freed of this heap's pages. The owner calls it, or who holds an orphaned heap.
     func drainMessages() {
-        var link = pointee.messages.exchange(0, ordering: .acquiring)
+        var link = pointee.messages.exchange(0, ordering: .acquiring) & ~MessageWord.countMask
         if link == 0 { return }
         pointee.heldMessage.store(0, ordering: .relaxed)
         while link != 0 {
@@ -99,7 +103,8 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
         // Its message bit is still set (I4).
         if page == pointee.avoided {
             pointee.heldMessage.store(page.address, ordering: .relaxed)
-            return page.sendToOwner()
+            page.sendToOwner()
+            return
         }
         if page.pointee.free == 0 {
             page.mergeRemote(keeping: 0, key: pointee.linkKey)

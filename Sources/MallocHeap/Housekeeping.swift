@@ -13,6 +13,8 @@
 // A burst of frees ends anywhere in that period, and may be the last slow path for long: so calls are also watched from
 // the fourth page on that becomes sparse with no refill between, and after a large block was freed.
 //
+// What other threads free tells the owner nothing, until it looks: they have its calls watched (Reminding.swift).
+//
 // What is left out: a program that made more than 256 calls in the 10 ms after a burst, and from then on calls for the
 // same few sizes of up to 1 KiB alone, without ever using up a page's list; or no call at all. The background purger,
 // where it is on, sees to these.
@@ -33,7 +35,7 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
     private static var sweepLimit: Int { 64 }
     private static var watchedCallLimit: UInt16 { 256 }
     /// In milliseconds.
-    private static var watchPeriod: UInt { 10 }
+    static var watchPeriod: UInt { 10 }
 
     /// What is due: the sparse pages that have been so for the purge delay, and once in that time a look at what other
     /// threads freed, at current pages that nobody uses, at an orphaned heap and at the pool. `isBusy` is set.
@@ -79,12 +81,13 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
 
     /// Something of this heap's, or the pool's, is to be given back later.
     private var isWaiting: Bool {
-        pointee.firstSparse != nil || pointee.quietTicks < 3 || SlicePool.holdsFreeMemory
+        pointee.firstSparse != nil || pointee.quietTicks < 3 || pointee.messages.load(ordering: .relaxed) != 0
+            || SlicePool.holdsFreeMemory
     }
 
     // MARK: - Watched calls
 
-    private func watchCalls(from now: UInt) {
+    func watchCalls(from now: UInt) {
         pointee.nextWatch = now &+ Self.watchPeriod
         pointee.watchedCalls = Self.watchedCallLimit
         for index in 0..<HeapTables.directCount { directEntry(index).pointee = Page.none.address }

@@ -256,7 +256,7 @@ extension Malloc {
             word = original
         }
         if word & RemoteWord.isMessage == 0 {
-            page.sendToOwner()
+            if let owner = page.sendToOwner() { owner.remindOwner() }
             // The owner may sleep for long.
             Purger.wake()
         }

@@ -153,7 +153,7 @@ enum Purger {
     /// A message that was left because of where the owner is waits for the owner, or for the next message: there is one
     /// page of that kind in a heap.
     private static func hasMessages(_ heap: Heap) -> Bool {
-        let first = heap.pointee.messages.load(ordering: .relaxed)
+        let first = heap.pointee.messages.load(ordering: .relaxed) & ~MessageWord.countMask
         return first != 0 && first != heap.pointee.heldMessage.load(ordering: .relaxed)
     }
 }

@@ -97,6 +97,11 @@ enum RemoteWord {
     static func offset(_ word: UInt) -> UInt { word & 0xffff_fff8 }
 }
 
+enum MessageWord {
+    /// How many pages are on the list of a heap's messages, modulo 64, stands in bits that are 0 in a record's address.
+    static let countMask: UInt = 63
+}
+
 /// A thread's pages. The table of current pages by size follows it, then the current page of each fixed class: see
 /// `HeapTables`.
 struct HeapRecord: ~Copyable {
@@ -146,8 +151,10 @@ struct HeapRecord: ~Copyable {
     let heldMessage: Atomic<UInt>
 
     // A cache line of its own: other threads write it.
-    /// Pages of this heap that other threads freed blocks of, linked by `nextMessage`.
+    /// Pages of this heap that other threads freed blocks of, linked by `nextMessage`: a `MessageWord`.
     let messages: Atomic<UInt>
+    /// When the owner was reminded of them, in milliseconds: see Reminding.swift.
+    let reminded: Atomic<UInt>
     /// The first-class heap whose blocks these are, or 0: see FirstClassHeap.swift.
     let handle: Atomic<UInt>
     /// Which of its blocks are guarded: nil unless there is a guard rate. Constant while the heap has an owner.

@@ -226,6 +226,39 @@ extension HeapTests {
             #expect(Malloc.brokenInvariant() == nil)
         }
 
+        /// The same without a call of `trim`, where the owner is on hit paths alone: who frees reminds it.
+        @Test func whatAnotherThreadFreedGoesBackByItself() {
+            Malloc.trim()
+            let before = residentOSPages()
+            var burst = Burst(seed: 7)
+            burst.allocate(60_000)
+            let kept = Set(stride(from: 0, to: burst.blocks.count, by: 200))
+            let dead = burst.blocks.indices.filter { !kept.contains($0) }
+                .map { UInt(bitPattern: burst.blocks[$0].pointer) }
+            let touched = burst.touchedOSPages(of: kept)
+            func makeFewCalls() {
+                for byteCount in stride(from: 16, to: 480, by: 48) as StrideTo<UInt> {
+                    Malloc.deallocate(Malloc.allocate(byteCount))
+                }
+            }
+            while Malloc.currentHeap.pointee.watchedCalls > 0 { makeFewCalls() }
+            onThreads(1) { _ in
+                for address in dead { Malloc.deallocate(UnsafeMutableRawPointer(bitPattern: address)) }
+            }
+            let start = SystemMemory.milliseconds()
+            var left = residentOSPages() - before
+            while left > touched * 115 / 100 + 80, SystemMemory.milliseconds() < start + 20_000 {
+                makeFewCalls()
+                usleep(2000)
+                left = residentOSPages() - before
+            }
+            #expect(left <= touched * 115 / 100 + 80, "\(left) OS pages are resident, \(touched) are touched")
+            #expect(Malloc.brokenInvariant() == nil)
+            for index in kept { Malloc.deallocate(burst.blocks[index].pointer) }
+            Malloc.trim()
+            #expect(Malloc.brokenInvariant() == nil)
+        }
+
         /// With no delay, each slow call gives back what is free: the strictest use of all paths.
         @Test func noDelay() async {
             await #expect(processExitsWith: .success) {
