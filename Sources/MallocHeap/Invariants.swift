@@ -201,11 +201,15 @@
                 return "mappings hold \(bytes), counted \(pool.pointee.mappingBytes)"
             }
             var cached: UInt = 0
+            var count = 0
             candidate = pool.pointee.cachedMappings
             while let page = candidate {
                 candidate = page.pointee.next
                 cached += page.pointee.mappingByteCount
+                count += 1
+                if page.pointee.kind != PageKind.none || page.pointee.mappingByteCount == 0 { return "not cached" }
             }
+            if count != pool.pointee.cachedMappingCount { return "cached mappings: \(count)" }
             return cached == pool.pointee.cachedMappingBytes ? nil : "cached mappings hold \(cached)"
         }
     }

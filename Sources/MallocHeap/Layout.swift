@@ -3,7 +3,7 @@
 //   segment    32 MiB of address space, aligned to 32 MiB; the unit in which memory is asked of the kernel
 //   slice      64 KiB, a 512th of a segment; the unit in which segments are handed out
 //   page       one slice with blocks of one size class, owned by one heap (a page of the kernel is an "OS page")
-//   run        one or more slices that hold one block of 32 KiB to 16 MiB
+//   run        one or more slices that hold one block of 32 KiB to 8 MiB
 //   mapping    a larger block, or one that grew by `realloc`, in a mapping of its own at a segment's address
 //   block      what the program gets
 //   record     128 bytes that describe a page, a run or a mapping; never inside the blocks' pages
@@ -40,7 +40,9 @@ enum Layout {
     /// Up to here blocks share a page with others of their class.
     static let smallLimit: UInt = 32 << 10
     /// Up to here a block is a run inside a segment; above, it has a mapping of its own.
-    static let runLimit: UInt = 16 << 20
+    static let runLimit: UInt = 8 << 20
+    /// Up to here a block that doubles is copied into memory that lies idle.
+    static let copyLimit: UInt = 16 << 20
     /// A run that grows beyond this by `realloc` moves, by remapping, to a mapping that can grow further.
     static let remapThreshold: UInt = 256 << 10
     /// How many pages of a class are looked at for a free block before the class gets another.
@@ -60,8 +62,8 @@ enum Layout {
     /// So much free memory, and half of what is in use, may lie idle at most.
     static let dirtyByteLimit: UInt = 256 << 20
     /// Freed mappings are kept for reuse up to this many bytes in all, and so many of them.
-    static let mappingCacheByteLimit: UInt = 64 << 20
-    static let mappingCacheCount = 16
+    static let mappingCacheByteLimit: UInt = 256 << 20
+    static let mappingCacheCount = 128
 
     static func roundedUp(_ value: UInt, toMultipleOf unit: UInt) -> UInt {
         (value &+ unit &- 1) & ~(unit &- 1)

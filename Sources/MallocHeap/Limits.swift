@@ -27,7 +27,7 @@ public enum HugePages: UInt8 {
 extension Malloc {
     /// How much memory the program's blocks may take. Beyond it, requests fail with `ENOMEM`. What it has by now stays.
     ///
-    /// - Parameter byteCount: counted in pages of 64 KiB for blocks of up to 16 MiB.
+    /// - Parameter byteCount: counted in pages of 64 KiB for blocks of up to 8 MiB.
     public static func setLimit(byteCount: UInt) {
         Process.initializeIfNeeded()
         Process.poolLock.acquire()

@@ -230,7 +230,7 @@ extension Malloc {
     /// one body after another, are so. Takes the pool's lock where the sizes alone do not say no.
     private static func isBetterCopied(_ page: Page, _ byteCount: UInt) -> Bool {
         let usable = page.pointee.blockByteCount
-        return byteCount > usable && byteCount &- usable >= usable / 2 && byteCount <= Layout.runLimit
+        return byteCount > usable && byteCount &- usable >= usable / 2 && byteCount <= Layout.copyLimit
             && SlicePool.holdsIdle(byteCount)
     }
 

@@ -1,11 +1,10 @@
-// Blocks with a mapping of their own: above 16 MiB, aligned to more than a run can be, or grown by `realloc`. A mapping
+// Blocks with a mapping of their own: above 8 MiB, aligned to more than a run can be, or grown by `realloc`. A mapping
 // begins at a multiple of 32 MiB, so that the segment map leads to its record; only what it needs is mapped there.
 //
-// Freed mappings are kept for reuse, within `mappingCacheByteLimit` and `mappingCacheCount`, until a tick finds them
-// older than the purge delay. Growing and shrinking ask the kernel to change or to move the mapping: nothing is
-// copied here.
+// Freed mappings are kept for reuse: MappingCache.swift. Growing and shrinking ask the kernel to change or to move the
+// mapping: nothing is copied here.
 //
-// All of it runs under the pool's lock. Cost: system calls, or a look through at most 16 cached mappings.
+// All of it runs under the pool's lock. Cost: system calls, or a look through the cached mappings.
 
 import CMallowShims
 
@@ -17,7 +16,7 @@ import CMallowShims
 
 enum Mappings {
     @inline(__always)
-    private static var state: UnsafeMutablePointer<PoolState> { Process.poolPointer }
+    static var state: UnsafeMutablePointer<PoolState> { Process.poolPointer }
 
     /// Takes a block of `byteCount` bytes (below `PTRDIFF_MAX`). Takes the lock.
     static func take(byteCount: UInt, alignment: UInt) -> Run? {
@@ -27,7 +26,9 @@ enum Mappings {
         let needed = Layout.roundedUp(byteCount, toMultipleOf: Process.state.pointee.osPageByteCount)
         guard SlicePool.hasRoom(for: needed) else { return nil }
         if alignment <= Layout.segmentByteCount, let page = takeCached(byteCount: needed) {
-            page.pointee.blockByteCount = min(page.pointee.mappingByteCount, needed)
+            page.pointee.kind = PageKind.mapping
+            Address.setMapEntry(page.pointee.mappingAddress, to: page.address)
+            page.pointee.blockByteCount = needed
             link(page)
             return Run(page: page, isZero: false)
         }
@@ -54,18 +55,7 @@ enum Mappings {
         FirstClassHeap.forget(large: page)
         page.pointee.kind = PageKind.none
         Address.setMapEntry(page.pointee.mappingAddress, to: 0)
-        let byteCount = page.pointee.mappingByteCount
-        while state.pointee.cachedMappingCount >= Layout.mappingCacheCount
-            || state.pointee.cachedMappingBytes &+ byteCount > Layout.mappingCacheByteLimit,
-            dropOldest()
-        {}
-        SlicePool.noteIdle()
-        page.pointee.mark = state.pointee.lastFreed
-        page.pointee.next = state.pointee.cachedMappings
-        state.pointee.cachedMappings = page
-        state.pointee.cachedMappingCount &+= 1
-        state.pointee.cachedMappingBytes &+= byteCount
-        if byteCount > Layout.mappingCacheByteLimit { drop(page) }
+        keep(page)
     }
 
     /// Changes the size of a block, in place or by moving its pages. Nil (and the block as it was) when the kernel
@@ -85,10 +75,19 @@ enum Mappings {
         let address = page.pointee.mappingAddress
         let mapped = page.pointee.mappingByteCount
         if needed <= mapped { return resizeLocked(page, to: byteCount) != nil }
-        guard SystemMemory.resizeInPlace(address: address, from: mapped, to: needed) else { return false }
+        guard growInPlace(page, to: needed) else { return false }
         setMapped(page, address: address, byteCount: needed)
         page.pointee.blockByteCount = needed
         return true
+    }
+
+    private static func growInPlace(_ page: Page, to byteCount: UInt) -> Bool {
+        let address = page.pointee.mappingAddress
+        let mapped = page.pointee.mappingByteCount
+        // Of pieces, the last OS page is that which grows: it is of one piece for certain.
+        let osPage = Process.state.pointee.osPageByteCount
+        let kept = page.isPieced ? mapped &- osPage : 0
+        return SystemMemory.resizeInPlace(address: address &+ kept, from: mapped &- kept, to: byteCount &- kept)
     }
 
     private static func resizeLocked(_ page: Page, to byteCount: UInt) -> UInt? {
@@ -110,11 +109,13 @@ enum Mappings {
         for wanted in SmallPair(needed &+ Layout.roundedUp(needed / 8, toMultipleOf: osPage), needed) {
             guard SlicePool.hasRoom(for: wanted &- mapped) else { continue }
             dropCached(toMakeRoomFor: wanted &- mapped)
-            if SystemMemory.resizeInPlace(address: address, from: mapped, to: wanted) {
+            if growInPlace(page, to: wanted) {
                 setMapped(page, address: address, byteCount: wanted)
                 page.pointee.blockByteCount = needed
                 return address
             }
+            // The kernel moves pieces together, but does not make them longer on the way; it is copied.
+            if page.isPieced { continue }
             let target = mapDroppingCache(byteCount: wanted, alignment: Layout.segmentByteCount, access: .none)
             guard target != 0 else { continue }
             // If it fails the reserved addresses are left alone: they may be another's by now, and hold no memory if
@@ -169,84 +170,9 @@ enum Mappings {
         return grown
     }
 
-    // MARK: - The cache
-
-    private static func takeCached(byteCount: UInt) -> Page? {
-        var best: Page?
-        var candidate = state.pointee.cachedMappings
-        while let page = candidate {
-            candidate = page.pointee.next
-            let held = page.pointee.mappingByteCount
-            // Up to a quarter more than needed: more would be memory held for nothing.
-            guard held >= byteCount, held &- byteCount <= byteCount / 4 else { continue }
-            if let known = best, known.pointee.mappingByteCount <= held { continue }
-            best = page
-        }
-        guard let page = best else { return nil }
-        removeCached(page)
-        page.pointee.kind = PageKind.mapping
-        Address.setMapEntry(page.pointee.mappingAddress, to: page.address)
-        return page
-    }
-
-    private static func removeCached(_ page: Page) {
-        if state.pointee.cachedMappings == page {
-            state.pointee.cachedMappings = page.pointee.next
-        } else {
-            var previous = state.pointee.cachedMappings
-            while let link = previous, link.pointee.next != page { previous = link.pointee.next }
-            if let link = previous { link.pointee.next = page.pointee.next }
-        }
-        state.pointee.cachedMappingCount &-= 1
-        state.pointee.cachedMappingBytes &-= page.pointee.mappingByteCount
-    }
-
-    /// False if there is none, or the kernel does not take it.
-    private static func dropOldest() -> Bool {
-        var last = state.pointee.cachedMappings
-        while let page = last, let next = page.pointee.next { last = next }
-        guard let page = last else { return false }
-        return drop(page)
-    }
-
-    private static func dropCached(toMakeRoomFor byteCount: UInt) {
-        var dropped: UInt = 0
-        while dropped < byteCount {
-            let before = state.pointee.cachedMappingBytes
-            guard dropOldest() else { return }
-            dropped &+= before &- state.pointee.cachedMappingBytes
-        }
-    }
-
-    /// Gives back the cached mappings that were freed before a moment.
-    static func dropCached(freedBefore moment: UInt) {
-        var candidate = state.pointee.cachedMappings
-        while let page = candidate {
-            candidate = page.pointee.next
-            if page.pointee.mark < moment { drop(page) }
-        }
-    }
-
-    /// Gives a cached mapping back. If the kernel refuses (too many mappings to split one), its memory goes at least,
-    /// and it stays in the cache.
-    @discardableResult
-    private static func drop(_ page: Page) -> Bool {
-        let byteCount = page.pointee.mappingByteCount
-        guard SystemMemory.unmap(address: page.pointee.mappingAddress, byteCount: byteCount) else {
-            SystemMemory.discard(address: page.pointee.mappingAddress, byteCount: byteCount)
-            page.pointee.mark = SystemMemory.milliseconds()
-            return false
-        }
-        removeCached(page)
-        state.pointee.mappedBytes &-= byteCount
-        state.pointee.purgedBytes &+= byteCount
-        recycle(record: page)
-        return true
-    }
-
     /// Maps; when the kernel refuses, gives back all that lies idle and tries once more. What is cached and did not fit
     /// goes first, up to as much as is mapped: new memory does not come on top of memory that lies idle.
-    private static func mapDroppingCache(
+    static func mapDroppingCache(
         byteCount: UInt, alignment: UInt, access: SystemMemory.Access = .readWrite
     ) -> UInt {
         dropCached(toMakeRoomFor: byteCount)
@@ -258,14 +184,15 @@ enum Mappings {
 
     // MARK: - Records
 
-    private static var blocksName: StaticString { "mallow: large blocks" }
+    static var blocksName: StaticString { "mallow: large blocks" }
     private static let recordChunkByteCount: UInt = 64 << 10
 
-    private static func describe(_ page: Page, address: UInt, mappedByteCount: UInt, byteCount: UInt) {
+    static func describe(_ page: Page, address: UInt, mappedByteCount: UInt, byteCount: UInt) {
         page.pointee.kind = PageKind.mapping
         page.pointee.mappingAddress = address
         page.pointee.mappingByteCount = mappedByteCount
         page.pointee.blockByteCount = byteCount
+        page.isPieced = false
         Address.setMapEntry(address, to: page.address)
     }
 
@@ -277,7 +204,7 @@ enum Mappings {
         SlicePool.notePeak()
     }
 
-    private static func link(_ page: Page) {
+    static func link(_ page: Page) {
         page.pointee.mark = 0
         page.pointee.previous = nil
         page.pointee.next = state.pointee.liveMappings
@@ -297,7 +224,7 @@ enum Mappings {
         state.pointee.mappingBytes &-= page.pointee.mappingByteCount
     }
 
-    private static func makeRecord() -> Page? {
+    static func makeRecord() -> Page? {
         if let page = state.pointee.freeRecords {
             state.pointee.freeRecords = page.pointee.next
             return page
@@ -316,7 +243,7 @@ enum Mappings {
         return Page(at: state.pointee.recordsNext)
     }
 
-    private static func recycle(record page: Page) {
+    static func recycle(record page: Page) {
         page.pointee.kind = PageKind.none
         page.pointee.next = state.pointee.freeRecords
         state.pointee.freeRecords = page

@@ -125,6 +125,8 @@ struct PoolState {
     var cachedMappings: Page?
     var cachedMappingCount: Int
     var cachedMappingBytes: UInt
+    /// The kernel does not move several mappings at once: see MappingCache.swift.
+    var cannotMovePieces: Bool
     var liveMappings: Page?
     var recordsNext: UInt
     var recordsEnd: UInt
