@@ -301,14 +301,16 @@ extension Malloc {
 
     /// Gives back what is free in the calling thread's heap.
     static func giveBackOwn() {
-        let heap = enter()
-        if heap.isHeap {
-            heap.pointee.isBusy = true
-            heap.returnRations()
-            heap.giveBackEmptyPages()
-            heap.sweepAllPages()
-            heap.pointee.isBusy = false
-        }
+        // It has one in these phases, and where it is parked just now, that is soon over: with `enter()` alone it would
+        // be left out.
+        let phase = mallow_thread_phase()
+        guard phase == HeapRegistry.Phase.running || phase == HeapRegistry.Phase.ending else { return }
+        let heap = HeapRegistry.enterHeap()
+        heap.pointee.isBusy = true
+        heap.returnRations()
+        heap.giveBackEmptyPages()
+        heap.sweepAllPages()
+        heap.pointee.isBusy = false
         leave()
     }
 }

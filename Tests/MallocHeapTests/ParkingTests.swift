@@ -110,6 +110,50 @@ extension HeapTests.Threads {
         #expect(Malloc.brokenInvariant() == nil)
     }
 
+    /// A trim of a thread whose own heap is parked waits until it is not, and leaves nothing out; so does one that says
+    /// that it is idle.
+    @Test(arguments: [false, true]) func trimsTheCallersOwnWhenItIsLetGo(isIdle: Bool) {
+        let sleeper = Sleeper(count: 1)
+        let owned = Atomic<UInt>(0)
+        let isParked = Atomic<Bool>(false)
+        let isDone = Atomic<Bool>(false)
+        let purged = Atomic<UInt>(0)
+        onThreads(2) { index in
+            if index == 0 {
+                var blocks: [UnsafeMutableRawPointer] = []
+                sleeper.obey { _ in
+                    blocks = (0..<20_000).compactMap { _ in Malloc.allocate(200) }
+                    for (index, block) in blocks.enumerated() where index % 100 != 0 { Malloc.deallocate(block) }
+                    owned.store(Malloc.currentHeap.address, ordering: .relaxed)
+                }
+                let heap = Malloc.currentHeap
+                let before = heap.pointee.purgedBytes
+                while !isParked.load(ordering: .acquiring) { sched_yield() }
+                if isIdle { Malloc.threadIsIdle() } else { Malloc.trim() }
+                purged.store(heap.pointee.purgedBytes - before, ordering: .relaxed)
+                isDone.store(true, ordering: .releasing)
+                for (index, block) in blocks.enumerated() where index % 100 == 0 { Malloc.deallocate(block) }
+                return
+            }
+            sleeper.tell(1)
+            let owner = owned.load(ordering: .relaxed)
+            var count = 0
+            _ = HeapRegistry.withOtherHeaps(where: { $0.address == owner }) { _ in
+                count += 1
+                isParked.store(true, ordering: .releasing)
+                // Until the owner waits for its heap; or for the lock, or for nothing, where it left that out.
+                while !Process.state.pointee.isAwaited.load(ordering: .relaxed), !isDone.load(ordering: .acquiring),
+                    Process.registryLock.pointee.state.load(ordering: .relaxed) != 2
+                { sched_yield() }
+            }
+            #expect(count == 1)
+            isParked.store(true, ordering: .releasing)
+        }
+        #expect(purged.load(ordering: .relaxed) > 2 << 20, "\(purged.load(ordering: .relaxed)) bytes")
+        Malloc.trim()
+        #expect(Malloc.brokenInvariant() == nil)
+    }
+
     /// Threads that never stop, and one that trims all the time.
     @Test func trimsWhileOthersWork() {
         let before = Malloc.statistics()
