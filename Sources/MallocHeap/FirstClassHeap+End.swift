@@ -63,10 +63,10 @@ extension FirstClassHeap {
         mallow_set_errno(savedErrno)
     }
 
-    func trimUnderLock() {
-        guard let heap = record.pointee.pages else { return }
-        heap.giveBackEmptyPages()
-        heap.sweepAllPages()
+    @discardableResult
+    func trimUnderLock() -> Bool {
+        guard let heap = record.pointee.pages else { return false }
+        return heap.giveBackAll()
     }
 
     // MARK: - With the lock held

@@ -84,17 +84,19 @@ enum FirstClassHeaps {
         return isClean
     }
 
-    /// Gives back what is free in all of them.
-    static func trim() {
+    /// Gives back what is free in all of them. Whether memory went from inside their pages.
+    static func trim() -> Bool {
+        var released = false
         var candidate = first
         while let heap = candidate {
             candidate = heap.next
             // A visitor that trims: its own heap is as it is until the visit ends.
             if heap.isVisitedByThisThread { continue }
             heap.acquire()
-            heap.trimUnderLock()
+            if heap.trimUnderLock() { released = true }
             heap.leave()
         }
+        return released
     }
 
     // MARK: - fork
@@ -228,7 +230,7 @@ extension Malloc {
         let savedErrno = mallow_errno()
         Process.initializeIfNeeded()
         giveBackOwn()
-        _ = SlicePool.trim()
+        SlicePool.trim()
         mallow_set_errno(savedErrno)
     }
 }

@@ -251,20 +251,18 @@ enum HeapRegistry {
         return heap.pointee.firstSparse == nil
     }
 
-    /// Gives back what is free in all orphaned heaps.
-    static func trimOrphans() {
+    /// Gives back what is free in all orphaned heaps. Whether memory went from inside their pages.
+    static func trimOrphans() -> Bool {
+        var released = false
         Process.registryLock.acquire()
         var orphan = state.pointee.firstOrphan
         while let heap = orphan {
-            heap.giveBackEmptyPages()
-            heap.sweepAllPages()
+            if heap.giveBackAll() { released = true }
             orphan = heap.pointee.nextOrphan
         }
-        if let nursery = state.pointee.nursery {
-            nursery.giveBackEmptyPages()
-            nursery.sweepAllPages()
-        }
+        if let nursery = state.pointee.nursery, nursery.giveBackAll() { released = true }
         Process.registryLock.release()
+        return released
     }
 
     // MARK: - fork

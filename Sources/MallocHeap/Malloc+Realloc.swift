@@ -281,7 +281,8 @@ extension Malloc {
 
     /// Gives back to the kernel all that is free, now: in all threads' heaps, in those of ended threads, and in the
     /// pool. Other threads are not stopped: one that needs its heap while it is looked after waits some microseconds,
-    /// and where one is in the middle of a slow path its heap follows at the next. Returns whether anything went.
+    /// and where one is in the middle of a slow path its heap follows at the next. Returns whether anything went
+    /// meanwhile: pages, cached mappings, OS pages inside pages, of whichever heap.
     ///
     /// - Complexity: O(pages) and the free blocks on them, and a call of the kernel for each thread.
     @discardableResult
@@ -289,28 +290,32 @@ extension Malloc {
         let savedErrno = mallow_errno()
         Process.initializeIfNeeded()
         Process.state.pointee.trimEpoch.wrappingAdd(1, ordering: .relaxed)
-        giveBackOwn()
-        HeapRegistry.trimOthers()
-        FirstClassHeaps.trim()
+        // Before the heaps give the pool their pages: it may have too much by that, and some goes at once.
+        let purged = SlicePool.purgedBytes
+        var released = giveBackOwn()
+        if HeapRegistry.trimOthers() { released = true }
+        if FirstClassHeaps.trim() { released = true }
         if Hardened.isOn { Hardened.trim() }
-        HeapRegistry.trimOrphans()
-        let released = SlicePool.trim()
+        if HeapRegistry.trimOrphans() { released = true }
+        SlicePool.trim()
+        if SlicePool.purgedBytes != purged { released = true }
         mallow_set_errno(savedErrno)
         return released
     }
 
-    /// Gives back what is free in the calling thread's heap.
-    static func giveBackOwn() {
+    /// Gives back what is free in the calling thread's heap. Whether memory went from inside its pages.
+    @discardableResult
+    static func giveBackOwn() -> Bool {
         // It has one in these phases, and where it is parked just now, that is soon over: with `enter()` alone it would
         // be left out.
         let phase = mallow_thread_phase()
-        guard phase == HeapRegistry.Phase.running || phase == HeapRegistry.Phase.ending else { return }
+        guard phase == HeapRegistry.Phase.running || phase == HeapRegistry.Phase.ending else { return false }
         let heap = HeapRegistry.enterHeap()
         heap.pointee.isBusy = true
         heap.returnRations()
-        heap.giveBackEmptyPages()
-        heap.sweepAllPages()
+        let released = heap.giveBackAll()
         heap.pointee.isBusy = false
         leave()
+        return released
     }
 }

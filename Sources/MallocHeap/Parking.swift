@@ -104,13 +104,15 @@ extension HeapRegistry {
         return reachedAll
     }
 
-    /// Gives back what is free in the heaps of other threads, as far as their owners let go.
-    static func trimOthers() {
+    /// Gives back what is free in the heaps of other threads, as far as their owners let go. Whether memory went from
+    /// inside their pages.
+    static func trimOthers() -> Bool {
+        var released = false
         _ = withOtherHeaps { _ in
             true
         } _: { heap in
-            heap.giveBackEmptyPages()
-            heap.sweepAllPages()
+            if heap.giveBackAll() { released = true }
         }
+        return released
     }
 }

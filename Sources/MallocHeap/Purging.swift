@@ -103,14 +103,18 @@ extension SlicePool {
         }
     }
 
-    /// Gives back all that is free, now: every free slice, every cached mapping, and whole segments. Returns whether
-    /// anything went. Takes the lock.
-    static func trim() -> Bool {
+    /// Gives back all that is free, now: every free slice, every cached mapping, and whole segments. Takes the lock.
+    static func trim() {
+        Process.poolLock.acquire()
+        reclaimLocked()
+        Process.poolLock.release()
+    }
+
+    /// What the pool has given back since the start: of two moments, whether anything went in between. Takes the lock.
+    static var purgedBytes: UInt {
         Process.poolLock.acquire()
         defer { Process.poolLock.release() }
-        let before = state.pointee.purgedBytes
-        reclaimLocked()
-        return state.pointee.purgedBytes != before
+        return state.pointee.purgedBytes
     }
 
     /// `trim`, with the lock held.

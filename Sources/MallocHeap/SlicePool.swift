@@ -273,6 +273,8 @@ enum SlicePool {
             if let link { link.pointee.next = next } else { state.pointee.segments = next }
             state.pointee.segmentCount &-= 1
             state.pointee.mappedBytes &-= byteCount
+            // Its slices' memory went before; its own record is the rest.
+            state.pointee.purgedBytes &+= 4096
         }
     }
 }

@@ -121,6 +121,16 @@ extension UnsafeMutablePointer where Pointee == HeapRecord {
         }
     }
 
+    /// Gives back all that is free, whole pages and OS pages inside the others. Whether memory of the latter went to the
+    /// kernel; the former's goes when the pool is trimmed.
+    @discardableResult
+    func giveBackAll() -> Bool {
+        let before = pointee.purgedBytes
+        giveBackEmptyPages()
+        sweepAllPages()
+        return pointee.purgedBytes != before
+    }
+
     /// Sweeps every page that has a free block. O(pages) and what is given back.
     func sweepAllPages() {
         for sizeClass in 0..<classEnd {
@@ -198,14 +208,14 @@ extension UnsafeMutablePointer where Pointee == PageRecord {
     /// Finds the OS pages that no live block touches, takes their blocks off the list, and gives their memory back.
     /// Returns the bytes that went. O(free blocks).
     fileprivate func discardHollow(key: UInt) -> UInt {
-        discardNeverCarved()
-        if pointee.free == 0 { return 0 }
+        let neverCarved = discardNeverCarved()
+        if pointee.free == 0 { return neverCarved }
         let osPages = OSPages(of: self)
         let hollow = emptyOSPages(osPages, key: key)
-        if hollow == 0 { return 0 }
+        if hollow == 0 { return neverCarved }
         unlinkBlocks(touching: hollow, osPages, key: key)
         pointee.hollow |= hollow
-        var byteCount: UInt = 0
+        var byteCount = neverCarved
         var left = hollow
         while left != 0 {
             let first = UInt(truncatingIfNeeded: left.trailingZeroBitCount)
@@ -275,16 +285,15 @@ extension UnsafeMutablePointer where Pointee == PageRecord {
     }
 
     /// What another page or run left behind in a slice that was taken with memory in it, beyond the blocks carved yet.
-    private func discardNeverCarved() {
-        guard pointee.wasDirty, pointee.carved < pointee.capacity else { return }
+    /// Returns the bytes that went.
+    private func discardNeverCarved() -> UInt {
+        guard pointee.wasDirty, pointee.carved < pointee.capacity else { return 0 }
         let used = Layout.roundedUp(
             UInt(pointee.carved) &* pointee.blockByteCount, toMultipleOf: Process.state.pointee.osPageByteCount)
-        if used == Layout.sliceByteCount
-            || SystemMemory.discard(
-                address: start &+ used, byteCount: Layout.sliceByteCount &- used)
-        {
-            pointee.wasDirty = false
-        }
+        let left = Layout.sliceByteCount &- used
+        if left != 0, !SystemMemory.discard(address: start &+ used, byteCount: left) { return 0 }
+        pointee.wasDirty = false
+        return left
     }
 
     /// Puts the blocks of the first hollow OS pages on the list, which is empty: as many as make one block at least.

@@ -69,6 +69,22 @@ private struct Blocks {
     }
 }
 
+/// 4 MB of small blocks, of which one in 100 is left: memory to be given back lies inside pages alone.
+private struct Scattered: @unchecked Sendable {
+    private let rest: [UnsafeMutableRawPointer]
+
+    init(in heap: FirstClassHeap? = nil) {
+        let blocks = (0..<20_000).compactMap { _ in heap == nil ? Malloc.allocate(200) : heap?.allocate(200) }
+        func isKept(_ index: Int) -> Bool { index % 100 == 0 || index == blocks.count - 1 }
+        rest = blocks.indices.filter(isKept).map { blocks[$0] }
+        for (index, block) in blocks.enumerated() where !isKept(index) { Malloc.deallocate(block) }
+    }
+
+    func free() {
+        for block in rest { Malloc.deallocate(block) }
+    }
+}
+
 extension HeapTests.Threads {
     /// What a sleeping thread's heap holds goes by a trim of another thread, all but the page it was at last.
     @Test func trimsTheHeapOfASleeper() {
@@ -151,6 +167,45 @@ extension HeapTests.Threads {
         }
         #expect(purged.load(ordering: .relaxed) > 2 << 20, "\(purged.load(ordering: .relaxed)) bytes")
         Malloc.trim()
+        #expect(Malloc.brokenInvariant() == nil)
+    }
+
+    /// A trim says that memory went where it went from inside pages alone, of whichever heap; and when none is left.
+    @Test func tellsThatMemoryWent() throws {
+        /// The pool has nothing, so that it is not what is given back.
+        @Sendable func trimsOnce() -> Bool {
+            SlicePool.trim()
+            return Malloc.trim() && !Malloc.trim()
+        }
+        Malloc.trim()
+        let own = Scattered()
+        #expect(trimsOnce(), "this thread's heap")
+        own.free()
+
+        let sleeper = Sleeper(count: 2)
+        onThreads(2) { index in
+            if index == 1 {
+                sleeper.tell(1)
+                #expect(trimsOnce(), "another thread's heap")
+                return sleeper.tell(2)
+            }
+            var scattered: Scattered?
+            sleeper.obey { step in
+                if step == 1 { scattered = Scattered() } else { scattered?.free() }
+            }
+        }
+
+        Malloc.trim()
+        let left = Mutex<Scattered?>(nil)
+        onThreads(1) { _ in left.withLock { $0 = Scattered() } }
+        #expect(trimsOnce(), "an ended thread's heap")
+        left.withLock { $0?.free() }
+
+        let heap = try #require(FirstClassHeap.make())
+        _ = Scattered(in: heap)
+        #expect(trimsOnce(), "a first-class heap")
+        heap.destroy()
+        #expect(Malloc.trim() && !Malloc.trim(), "the pool")
         #expect(Malloc.brokenInvariant() == nil)
     }
 
