@@ -157,6 +157,18 @@ enum Settings {
         return nil
     }
 
+    /// One of these words, in capitals too.
+    private static func isWordForTruth(_ text: UnsafeMutablePointer<CChar>) -> Bool {
+        isWord(text, "yes") || isWord(text, "on") || isWord(text, "true")
+            || isWord(text, "no") || isWord(text, "off") || isWord(text, "false")
+    }
+
+    private static func isWord(_ text: UnsafeMutablePointer<CChar>, _ word: StaticString) -> Bool {
+        for index in 0..<word.utf8CodeUnitCount
+        where text[index] | 0x20 != CChar(bitPattern: word.utf8Start[index]) { return false }
+        return text[word.utf8CodeUnitCount] == 0
+    }
+
     /// A decimal number. `largest` is below 2^60.
     private static func number(_ text: UnsafeMutablePointer<CChar>, upTo largest: UInt) -> UInt? {
         var value: UInt = 0
@@ -197,6 +209,12 @@ enum Settings {
 
     private static func setDestination(_ path: UnsafeMutablePointer<CChar>) {
         if path[0] == 0 || truth(path) == false { return }
+        // Other settings have levels and more words for yes. Nobody means a file by these.
+        let isLevel = number(path, upTo: 1 << 30) != nil && !equals(path, "1")
+        if isLevel || truth(path) == nil && isWordForTruth(path) {
+            complain("MALLOW_STATS must be 1, 0 or the name of a file: ", path, upToEqualsSign: false)
+            return
+        }
         guard strlen(path) < Int(MALLOW_REPORT_PATH_BYTES) else {
             complain("too long a path in MALLOW_STATS", nil, upToEqualsSign: false)
             return

@@ -159,7 +159,7 @@ import Testing
         ("MALLOW_GUARD_RATE", "often"), ("MALLOW_GUARD_RATE", "-1"), ("MALLOW_GUARD_RATE", "1073741825"),
         ("MALLOW_PURGE_DELAY", "99999999999999999999"), ("MALLOW_PURGE_DELAY", "5 "), ("MALLOW_BACKGROUND", "2"),
         ("MALLOW_LIMIT", "0"), ("MALLOW_LIMIT", "64M"), ("MALLOW_LIMIT", "1125899906842625"),
-        ("MALLOW_HUGE_PAGES", "maybe"),
+        ("MALLOW_HUGE_PAGES", "maybe"), ("MALLOW_STATS", "2"), ("MALLOW_STATS", "YES"),
     ])
     func complainsOnce(name: String, value: String) async throws {
         let outcome = try await settings([name: value], "1000", "400")
