@@ -128,3 +128,12 @@ let package = Package(
         .testTarget(name: "MallowToolTests"),
     ]
 )
+
+// Scripts/sanitize.sh builds the tests that it runs and no others: targets, or files of theirs.
+if let tests = Context.environment["MALLOW_TESTS"]?.split(separator: " ").map({ $0.split(separator: "/") }) {
+    package.targets.removeAll { target in target.isTest && !tests.contains { $0[0] == target.name } }
+    for target in package.targets where target.isTest {
+        let files = tests.filter { $0[0] == target.name && $0.count == 2 }.map { String($0[1]) }
+        if !files.isEmpty { target.sources = files }
+    }
+}

@@ -18,11 +18,11 @@ build() {
 }
 
 build_snippets() {
-    local snippet name
+    local snippet folder
     build
+    folder=$("$swift" build --show-bin-path)
     for snippet in Snippets/*.swift; do
-        name=$(basename "$snippet" .swift)
-        "$("$swift" build --show-bin-path)/$name" >/dev/null || { echo "$snippet failed" >&2; exit 1; }
+        "$folder/$(basename "$snippet" .swift)" >/dev/null || { echo "$snippet failed" >&2; exit 1; }
     done
     echo "snippets: $(ls Snippets | wc -l) built and run"
 }

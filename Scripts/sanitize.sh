@@ -1,28 +1,54 @@
 #!/usr/bin/env bash
 # The heap's and the allocators' tests: what has threads under the thread sanitizer, all of them under the address
-# sanitizer, optimised: that is a build as users have it, and takes a fifth of the time. The heap and the pages of the allocators hold many blocks each, so the address sanitizer guards the tests,
-# the records and what comes straight from malloc, not every block.
+# sanitizer, optimised: that is a build as users have it, and takes a fifth of the time. The heap and the pages of the
+# allocators hold many blocks each, so the address sanitizer guards the tests, the records and what comes straight from
+# malloc, not every block.
+#
+# Each build has the tests alone that it runs (Package.swift), and none of the tool, the C library and the snippets:
+# compiling is most of what this costs. Lines in reports need no more than line tables.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 swift=${SWIFT:-swift}
 
-run() { # name, filter, options of swift test
+fail() { # log
+    tail -n 80 "$1" >&2
+    rm -f "$1"
+    exit 1
+}
+
+run() { # name, filter, options of swift build
     local name=$1 filter=$2 log
     shift 2
     log=$(mktemp)
     echo "the heap's and the allocators' tests under the $name sanitizer"
+    local options=(--sanitize="$name" --scratch-path ".build/$name" "$@" -Xswiftc -gline-tables-only)
+    "$swift" build "${options[@]}" --product mallowPackageTests >"$log" 2>&1 || fail "$log"
     # LeakSanitizer reports a few hundred bytes of the test runner's own: leaks are counted by the tests themselves.
-    if ! ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 "$swift" test --sanitize="$name" --scratch-path ".build/$name" --filter "$filter" "$@" \
-        >"$log" 2>&1 || grep -q 'WARNING: ThreadSanitizer\|ERROR: AddressSanitizer' "$log"; then
-        tail -n 80 "$log" >&2
-        rm -f "$log"
-        return 1
-    fi
-    grep 'Test run with' "$log"
+    ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
+        "$swift" test --skip-build "${options[@]}" --filter "$filter" >"$log" 2>&1 || fail "$log"
+    if grep -q 'WARNING: ThreadSanitizer\|ERROR: AddressSanitizer' "$log"; then fail "$log"; fi
+    # A filter that fits no suite is no success.
+    grep 'Test run with [1-9]' "$log" || fail "$log"
     rm -f "$log"
 }
 
-allocators='RangeAllocatorsTests|AllocatorCoreTests|ComposableAllocatorsTests|SlabArenasTests|SegmentedBuffersTests|AllocatorTestKitTests'
+# Files that hold the suites with threads, and what they use.
+threaded() { # test target, files without their ending
+    local target=$1
+    shift
+    printf "$target/%s.swift " "$@"
+}
+MALLOW_TESTS="AllocatorTestKitTests
+    $(threaded MallocHeapTests ThreadTests BucketTests FirstClassHeapThreadTests ParkingTests \
+    Model RandomSequenceTests)
+    $(threaded RangeAllocatorsTests BuddyPoolTests SeededRandom)
+    $(threaded ComposableAllocatorsTests SynchronizedTests PerThreadTests CAllocatorTests SharedScalableTests \
+    RangedMemoryPoolTests RangedMemoryTests TestAllocators SeededRandom)
+    $(threaded SlabArenasTests SharedSlabArenaThreadTests SharedSlabArenaPartsTests SharedRebalancingTests \
+    SharedSlabArenaSupport)"
+export MALLOW_TESTS=${MALLOW_TESTS//$'\n'/ }
 # The fence that a trim of other threads' heaps relies on is the kernel's: there the hit paths say when they are done.
 run thread 'MallocHeapTests.HeapTests/(Threads|Buckets)|BuddyPoolTests|SynchronizedTests|PerThreadTests|CAllocatorTests|SharedAllocatorTests|SharedScalableTests|RangedMemoryPoolTests|SharedSlabArena(Thread|Parts)Tests|SharedRebalancingTests' -Xswiftc -DMALLOW_THREAD_SANITIZER
-run address "MallocHeapTests|$allocators" -c release -Xswiftc -enable-testing
+
+export MALLOW_TESTS='MallocHeapTests RangeAllocatorsTests AllocatorCoreTests ComposableAllocatorsTests SlabArenasTests SegmentedBuffersTests AllocatorTestKitTests'
+run address . -c release -Xswiftc -enable-testing

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # What `make test` runs after the library and the tool are built: formatting and layers, the heap and the allocators
 # under the thread sanitizer, and in release under the address sanitizer, the snippets, a client package in debug and
-# release, one with the adapters, one that runs on the malloc, the examples, what `make install` leaves, then all tests, whose summary comes last. The
-# packages beside the library are built and run meanwhile: together they keep two cores busy, which one build or one run
-# of tests does not.
+# release, one with the adapters, one that runs on the malloc, the examples, what `make install` leaves, then all tests,
+# whose summary comes last. The packages beside the library are built and run beside the sanitizers, and after them all
+# tests and snippets are built: together they keep two cores busy, which one build or one run of tests does not.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 swift=${SWIFT:-swift}
@@ -17,6 +17,7 @@ packages() {
     Scripts/examples.sh packages
     Tests/AdaptersPackage/run.sh
     Tests/MallocClientPackage/run.sh
+    "$swift" build --build-tests
 }
 packages_log=$(mktemp)
 (packages) >"$packages_log" 2>&1 &
@@ -25,9 +26,6 @@ trap 'kill "$packages_job" 2>/dev/null || true; rm -f "$packages_log"' EXIT
 
 Scripts/sanitize.sh
 passed "sanitizers"
-
-Scripts/examples.sh snippets
-passed "the snippets"
 
 # What `make install` leaves works: a C++ program that never says malloc, by pkg-config.
 prefix=$(mktemp -d)
@@ -56,11 +54,14 @@ status=0
 wait "$packages_job" || status=$?
 if [ "$status" != 0 ]; then
     tail -n 120 "$packages_log" >&2
-    echo "the packages beside the library failed: above" >&2
+    echo "the packages beside the library failed, or the build of the tests: above" >&2
     exit 1
 fi
 cat "$packages_log"
-passed "the client, the adapters and the examples"
+passed "the client, the adapters and the examples; all is built"
+
+Scripts/examples.sh snippets
+passed "the snippets"
 
 # The tests look for these where `make` puts them.
 export MALLOW_LIBRARY=$PWD/build/lib/libmallow.so MALLOW_TOOL=$PWD/build/bin/mallow

@@ -357,36 +357,39 @@ extension HeapTests {
         }
 
         /// Beside more threads than get heaps at once, a thread's first blocks come from the nursery: they are as large
-        /// and as aligned as others.
-        @Test func firstBlocksOfManyThreads() {
-            let threadCount = 200
-            let bucket = TestBucket(24)
-            let wide = TestBucket(40, alignment: 512)
-            let broken = Atomic<Int>(0)
-            let waiting = Atomic<Int>(threadCount)
-            onThreads(threadCount) { _ in
-                var blocks: [UInt] = []
-                blocks.reserveCapacity(12)
-                for _ in 0..<3 {
-                    blocks.append(bucket.allocate())
-                    blocks.append(wide.allocate())
-                    blocks.append(UInt(bitPattern: Malloc.allocate(100, alignment: 1024)))
-                    if blocks.contains(0) || areMisaligned(blocks) { broken.wrappingAdd(1, ordering: .relaxed) }
-                    for block in blocks.suffix(3) { mark(block, 24) }
+        /// and as aligned as others. In a process of its own: the heaps stay, and each check of the invariants of the
+        /// tests that follow would walk them all.
+        @Test func firstBlocksOfManyThreads() async {
+            await #expect(processExitsWith: .success) {
+                let threadCount = 200
+                let bucket = TestBucket(24)
+                let wide = TestBucket(40, alignment: 512)
+                let broken = Atomic<Int>(0)
+                let waiting = Atomic<Int>(threadCount)
+                onThreads(threadCount) { _ in
+                    var blocks: [UInt] = []
+                    blocks.reserveCapacity(12)
+                    for _ in 0..<3 {
+                        blocks.append(bucket.allocate())
+                        blocks.append(wide.allocate())
+                        blocks.append(UInt(bitPattern: Malloc.allocate(100, alignment: 1024)))
+                        if blocks.contains(0) || areMisaligned(blocks) { broken.wrappingAdd(1, ordering: .relaxed) }
+                        for block in blocks.suffix(3) { mark(block, 24) }
+                    }
+                    waiting.wrappingSubtract(1, ordering: .acquiringAndReleasing)
+                    while waiting.load(ordering: .acquiring) > 0 { usleep(100) }
+                    if !blocks.allSatisfy({ isMarked($0, 24) }) { broken.wrappingAdd(1, ordering: .relaxed) }
+                    for block in blocks { free(block) }
                 }
-                waiting.wrappingSubtract(1, ordering: .acquiringAndReleasing)
-                while waiting.load(ordering: .acquiring) > 0 { usleep(100) }
-                if !blocks.allSatisfy({ isMarked($0, 24) }) { broken.wrappingAdd(1, ordering: .relaxed) }
-                for block in blocks { free(block) }
+                @Sendable func areMisaligned(_ blocks: [UInt]) -> Bool {
+                    let last = blocks.suffix(3)
+                    return last[last.startIndex + 1] % 512 != 0 || last[last.startIndex + 2] % 1024 != 0
+                }
+                #expect(broken.load(ordering: .relaxed) == 0)
+                #expect(Malloc.brokenInvariant() == nil)
+                Malloc.trim()
+                #expect(Malloc.brokenInvariant() == nil)
             }
-            @Sendable func areMisaligned(_ blocks: [UInt]) -> Bool {
-                let last = blocks.suffix(3)
-                return last[last.startIndex + 1] % 512 != 0 || last[last.startIndex + 2] % 1024 != 0
-            }
-            #expect(broken.load(ordering: .relaxed) == 0)
-            #expect(Malloc.brokenInvariant() == nil)
-            Malloc.trim()
-            #expect(Malloc.brokenInvariant() == nil)
         }
 
         // MARK: - Limits

@@ -92,40 +92,43 @@ extension HeapTests {
             #expect(Malloc.statistics().liveBlocks == before)
         }
 
-        /// While two threads free what it hands them, a third makes heaps and ends them.
-        @Test func endWhileOthersFree() {
-            let before = Malloc.statistics().liveBlocks
-            let exchange = Exchange(count: 64)
-            let isOver = Atomic(false)
-            let broken = Atomic(0)
-            onThreads(3) { index in
-                if index > 0 {
-                    while !isOver.load(ordering: .acquiring) {
-                        for slot in 0..<64 where !drop(exchange.put(0, at: slot), by: nil) {
-                            broken.wrappingAdd(1, ordering: .relaxed)
+        /// While two threads free what it hands them, a third makes heaps and ends them. In a process of its own: their
+        /// records stay, and each check of the invariants of the tests that follow would walk them all.
+        @Test func endWhileOthersFree() async {
+            await #expect(processExitsWith: .success) {
+                let before = Malloc.statistics().liveBlocks
+                let exchange = Exchange(count: 64)
+                let isOver = Atomic(false)
+                let broken = Atomic(0)
+                onThreads(3) { index in
+                    if index > 0 {
+                        while !isOver.load(ordering: .acquiring) {
+                            for slot in 0..<64 where !drop(exchange.put(0, at: slot), by: nil) {
+                                broken.wrappingAdd(1, ordering: .relaxed)
+                            }
                         }
+                        return
                     }
-                    return
-                }
-                var random = SplitMix(seed: 5)
-                for round in 0..<150 {
-                    guard let heap = FirstClassHeap.make(), let other = FirstClassHeap.make() else { continue }
-                    for slot in 0..<64 {
-                        let block = make(16 + UInt(random.next() % (slot == 3 ? 80_000 : 3000)), in: heap)
-                        _ = drop(exchange.put(block, at: slot), by: nil)
-                        _ = make(100, in: other)
+                    var random = SplitMix(seed: 5)
+                    for round in 0..<150 {
+                        guard let heap = FirstClassHeap.make(), let other = FirstClassHeap.make() else { continue }
+                        for slot in 0..<64 {
+                            let block = make(16 + UInt(random.next() % (slot == 3 ? 80_000 : 3000)), in: heap)
+                            _ = drop(exchange.put(block, at: slot), by: nil)
+                            _ = make(100, in: other)
+                        }
+                        // Nobody else has blocks of the other one.
+                        other.destroy()
+                        if round % 2 == 0 { heap.release() }
+                        heap.delete()
                     }
-                    // Nobody else has blocks of the other one.
-                    other.destroy()
-                    if round % 2 == 0 { heap.release() }
-                    heap.delete()
+                    isOver.store(true, ordering: .releasing)
                 }
-                isOver.store(true, ordering: .releasing)
+                #expect(broken.load(ordering: .relaxed) == 0)
+                #expect(exchange.freeAll() == 0)
+                #expect(Malloc.brokenInvariant() == nil)
+                #expect(Malloc.statistics().liveBlocks == before)
             }
-            #expect(broken.load(ordering: .relaxed) == 0)
-            #expect(exchange.freeAll() == 0)
-            #expect(Malloc.brokenInvariant() == nil)
-            #expect(Malloc.statistics().liveBlocks == before)
         }
 
         /// What a message is on its way about stays when the heap is destroyed, and is looked after later.

@@ -39,8 +39,9 @@ private struct Burst {
     }
 
     private func drop(_ block: (pointer: UnsafeMutableRawPointer, byteCount: Int)) {
-        let bytes = UnsafeRawBufferPointer(start: block.pointer, count: block.byteCount)
-        if !bytes.allSatisfy({ $0 == UInt8(block.byteCount & 255) }) { Issue.record("a block lost its contents") }
+        if !isFilled(block.pointer, block.byteCount, with: UInt8(block.byteCount & 255)) {
+            Issue.record("a block lost its contents")
+        }
         Malloc.deallocate(block.pointer)
     }
 
