@@ -31,7 +31,7 @@ import Testing
         arena.emptySlabDelay = delay
         let mail = Guarded<[SharedChunk]>([])
         let counts = Guarded((allocated: 0, added: 0, released: 0, last: 0, wrong: 0))
-        let steps = 6000
+        let steps = 2000
         @Sendable func release(_ chunk: SharedChunk, _ own: inout (Int, Int, Int, Int, Int)) {
             if !chunk.buffer.hasMark(chunk.id) { own.4 += 1 }
             own.2 += 1
