@@ -109,7 +109,7 @@ enum Purger {
     private static func pause(milliseconds: UInt) {
         var time = timespec(
             tv_sec: Int(bitPattern: milliseconds / 1000), tv_nsec: Int(bitPattern: milliseconds % 1000 &* 1_000_000))
-        // No signal comes to this thread.
+        // A profiler's signal, the only one that comes to this thread, makes it shorter, which does not matter.
         nanosleep(&time, nil)
     }
 

@@ -72,6 +72,13 @@ for configuration in debug release; do
     done
 done
 
+# The runtime's handler of crashes stops every thread, the one that gives memory back too. It says so where it cannot.
+crashing=$("$swift" build --show-bin-path)/importing
+if { SWIFT_BACKTRACE=enable=yes,interactive=no "$crashing" crash; } >"$log" 2>&1; then die "$crashing does not crash"; fi
+grep -q 'Program crashed' "$log" || die "a crash of $crashing shows no backtrace"
+if grep 'failed to suspend' "$log" >&2; then die "a crash of $crashing finds a thread that cannot be stopped"; fi
+echo "a crash finds every thread"
+
 # A program without any library: libc's malloc must not be in it beside Mallow's.
 fully_static=$folder/quiet-static
 "${swift}c" -static-executable -o "$fully_static" \

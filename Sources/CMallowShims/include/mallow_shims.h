@@ -191,7 +191,11 @@ static inline int mallow_fence_all_threads(void) {
     return (int)syscall(SYS_membarrier, expedited, 0, 0);
 }
 static inline void mallow_futex_wake(void *word) { syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0); }
-// Starts a detached thread to which no signal comes. 0, or an error's number.
+// Starts a detached thread to which no signal comes but SIGPROF. 0, or an error's number.
+//
+// When a Swift program crashes, its runtime stops every thread by SIGUSR1, SIGUSR2 or SIGPROF, whichever the thread does
+// not block, and says that the backtrace will be incomplete where that is none of them. A program may wait for the first
+// two by sigwait, for which all its threads must block them; the last is a profiler's, which asks any thread.
 static inline int mallow_start_thread(void *(*body)(void *), size_t stack_byte_count) {
     pthread_attr_t attributes;
     pthread_t thread;
@@ -201,6 +205,7 @@ static inline int mallow_start_thread(void *(*body)(void *), size_t stack_byte_c
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&attributes, stack_byte_count);
     sigfillset(&all);
+    sigdelset(&all, SIGPROF);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     error = pthread_create(&thread, &attributes, body, NULL);
     // Where thread-local variables alone need more than that.

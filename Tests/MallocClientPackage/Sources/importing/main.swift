@@ -1,6 +1,6 @@
 // A program that looks at the malloc it runs on. Without an argument it must be Mallow's, from before main on and for
 // every library in the process: 1 and a line on standard error if it is not. With `sanitized` it must be the
-// sanitizer's; `use-after-free` and `race` are for the sanitizers to find.
+// sanitizer's; `use-after-free` and `race` are for the sanitizers to find, `crash` for Swift's handler of crashes.
 
 import CProbe
 import Dispatch
@@ -141,6 +141,9 @@ final class Strings {
 switch CommandLine.arguments.dropFirst().first {
 case "sanitized": checkSanitized()
 case "use-after-free": useAfterFree()
+case "crash":
+    checkBackground()
+    abort()
 default:
     checkBlocks()
     await checkLibraries()
