@@ -68,13 +68,8 @@ public func mallowPosixMemalign(
         result.pointee = block
         return 0
     }
-    let savedErrno = mallow_errno()
-    guard let block = Malloc.allocate(byteCount, alignment: alignment) else {
-        mallow_set_errno(savedErrno)
-        return ENOMEM
-    }
-    result.pointee = block
-    return 0
+    // The last thing, so that whoever called is found from there.
+    return Malloc.allocateSlow(byteCount, alignment: alignment, into: result)
 }
 
 @c(mallow_impl_aligned_alloc)

@@ -78,7 +78,9 @@ import Testing
         #expect(headline.contains("; " + advice.text), "\(headline)")
         let role = isFault ? "accessed" : headline.contains("found it)") ? "found" : "called"
         #expect(text.contains("\n    \(role) by thread "), "\(text)")
-        #expect(text.contains("\n    allocated by thread "), "\(text)")
+        let lines = outcome.errorLines
+        let allocation = try #require(lines.firstIndex { $0.hasPrefix("    allocated by thread ") }, "\(text)")
+        #expect(!lines[allocation + 1].contains("libmallow"), "it begins inside Mallow: \(text)")
         #expect(headline.contains("freed") == text.contains("\n    freed by thread "), "\(text)")
         if way.name == "in_a_child" { return #expect(outcome.succeeded) }
         #expect(outcome.ending == .killed(signal: isFault ? SIGSEGV : SIGABRT), "\(way.name): \(outcome.summary)")

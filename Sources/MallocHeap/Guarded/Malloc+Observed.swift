@@ -78,7 +78,13 @@ extension Malloc {
     /// `aligned_alloc`, whose arguments are in their limits.
     @inline(never)
     static func allocateObserved(_ byteCount: UInt, alignment: UInt) -> UnsafeMutableRawPointer? {
-        let frame = mallow_frame_address()
+        allocateObserved(byteCount, alignment: alignment, frame: mallow_frame_address())
+    }
+
+    @inline(__always)
+    private static func allocateObserved(
+        _ byteCount: UInt, alignment: UInt, frame: UInt
+    ) -> UnsafeMutableRawPointer? {
         guard alignment <= Layout.smallLimit,
             let sizeClass = SizeClasses.sizeClass(for: byteCount, alignment: alignment)
         else {
@@ -86,6 +92,30 @@ extension Malloc {
         }
         if let block = allocateUnrationed(sizeClass) { return block }
         return observe(byteCount, sizeClass, alignment: max(alignment, 16), frame)
+    }
+
+    /// `posix_memalign` that its hit path left: 0, or an error's number, with `errno` and the result as they were.
+    @inline(never)
+    public static func allocateSlow(
+        _ byteCount: UInt, alignment: UInt, into result: UnsafeMutablePointer<UnsafeMutableRawPointer?>
+    ) -> CInt {
+        let savedErrno = mallow_errno()
+        let frame = mallow_frame_address()
+        let block: UnsafeMutableRawPointer?
+        if Process.state.pointee.guardRate == 0 {
+            block = allocate(byteCount, alignment: alignment)
+        } else if alignment > 16, alignment <= Layout.largestAlignment, byteCount <= UInt(Int.max) {
+            // Knows the frame although the thread may have no heap yet, in which it could be noted.
+            block = allocateObserved(byteCount, alignment: alignment, frame: frame)
+        } else {
+            block = noting(frame) { allocate(byteCount, alignment: alignment) }
+        }
+        guard let block else {
+            mallow_set_errno(savedErrno)
+            return ENOMEM
+        }
+        result.pointee = block
+        return 0
     }
 
     /// `malloc` and `calloc` above 32 KiB.
