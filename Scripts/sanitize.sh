@@ -32,6 +32,8 @@ run() { # name, filter, options of swift build
     rm -f "$log"
 }
 
+heap_suites='(Threads|Buckets)'
+suites='(BuddyPool|Synchronized|PerThread|CAllocator|SharedAllocator|SharedScalable|RangedMemoryPool|SharedSlabArena(Thread|Parts)|SharedRebalancing)Tests'
 # Files that hold the suites with threads, and what they use.
 threaded() { # test target, files without their ending
     local target=$1
@@ -47,8 +49,16 @@ MALLOW_TESTS="AllocatorTestKitTests
     $(threaded SlabArenasTests SharedSlabArenaThreadTests SharedSlabArenaPartsTests SharedRebalancingTests \
     SharedSlabArenaSupport)"
 export MALLOW_TESTS=${MALLOW_TESTS//$'\n'/ }
+# Such a suite in a file that is not named would be left out unseen.
+for file in $(grep -rlE "(struct |extension HeapTests\.)$heap_suites|struct [A-Za-z]*$suites" Tests/*Tests --include='*.swift'); do
+    file=${file#Tests/}
+    case " $MALLOW_TESTS " in
+    *" $file "* | *" ${file%%/*} "*) ;;
+    *) echo "$0: $file has a suite with threads and is not among the files to build" >&2; exit 1 ;;
+    esac
+done
 # The fence that a trim of other threads' heaps relies on is the kernel's: there the hit paths say when they are done.
-run thread 'MallocHeapTests.HeapTests/(Threads|Buckets)|BuddyPoolTests|SynchronizedTests|PerThreadTests|CAllocatorTests|SharedAllocatorTests|SharedScalableTests|RangedMemoryPoolTests|SharedSlabArena(Thread|Parts)Tests|SharedRebalancingTests' -Xswiftc -DMALLOW_THREAD_SANITIZER
+run thread "MallocHeapTests.HeapTests/$heap_suites|$suites" -Xswiftc -DMALLOW_THREAD_SANITIZER
 
 export MALLOW_TESTS='MallocHeapTests RangeAllocatorsTests AllocatorCoreTests ComposableAllocatorsTests SlabArenasTests SegmentedBuffersTests AllocatorTestKitTests'
 run address . -c release -Xswiftc -enable-testing
