@@ -129,6 +129,10 @@ extension HeapTests.Threads {
     /// A trim of a thread whose own heap is parked waits until it is not, and leaves nothing out; so does one that says
     /// that it is idle.
     @Test(arguments: [false, true]) func trimsTheCallersOwnWhenItIsLetGo(isIdle: Bool) {
+        // Nothing goes before.
+        let delay = Malloc.purgeDelayInMilliseconds
+        Malloc.setPurgeDelay(milliseconds: 1 << 30)
+        defer { Malloc.setPurgeDelay(milliseconds: delay) }
         let sleeper = Sleeper(count: 1)
         let owned = Atomic<UInt>(0)
         let isParked = Atomic<Bool>(false)
@@ -172,6 +176,9 @@ extension HeapTests.Threads {
 
     /// A trim says that memory went where it went from inside pages alone, of whichever heap; and when none is left.
     @Test func tellsThatMemoryWent() throws {
+        let delay = Malloc.purgeDelayInMilliseconds
+        Malloc.setPurgeDelay(milliseconds: 1 << 30)
+        defer { Malloc.setPurgeDelay(milliseconds: delay) }
         /// The pool has nothing, so that it is not what is given back.
         @Sendable func trimsOnce() -> Bool {
             SlicePool.trim()
