@@ -2,8 +2,8 @@
 # What `make test` runs after the library and the tool are built: formatting and layers, the heap and the allocators
 # under the thread sanitizer, and in release under the address sanitizer, the snippets, a client package in debug and
 # release, one with the adapters, one that runs on the malloc, the examples, what `make install` leaves, then all tests,
-# whose summary comes last. The packages beside the library are built and run beside the sanitizers, and after them all
-# tests and snippets are built: together they keep two cores busy, which one build or one run of tests does not.
+# whose summary comes last. The packages beside the library are built and run beside the sanitizers and the build of all
+# tests and snippets: together they keep two cores busy, which one build or one run of tests does not.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 swift=${SWIFT:-swift}
@@ -17,7 +17,6 @@ packages() {
     Scripts/examples.sh packages
     Tests/AdaptersPackage/run.sh
     Tests/MallocClientPackage/run.sh
-    "$swift" build --build-tests
 }
 packages_log=$(mktemp)
 (packages) >"$packages_log" 2>&1 &
@@ -50,15 +49,18 @@ make --no-print-directory uninstall PREFIX="$prefix" >/dev/null
 test ! -e "$prefix/lib/libmallow.so"
 echo "installs, links and uninstalls"
 
+"$swift" build --build-tests
+passed "all tests and snippets are built"
+
 status=0
 wait "$packages_job" || status=$?
 if [ "$status" != 0 ]; then
     tail -n 120 "$packages_log" >&2
-    echo "the packages beside the library failed, or the build of the tests: above" >&2
+    echo "the packages beside the library failed: above" >&2
     exit 1
 fi
 cat "$packages_log"
-passed "the client, the adapters and the examples; all is built"
+passed "the client, the adapters and the examples"
 
 Scripts/examples.sh snippets
 passed "the snippets"
